@@ -1,0 +1,153 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Consoles are all the places where a person may sit: every console that the
+// kernel was told to use. What is said goes to each; what is asked is asked on
+// each, and the first answer counts.
+type Consoles struct{ files []*os.File }
+
+// Open opens the consoles that the kernel lists as active, or /dev/console.
+func Open() *Consoles {
+	var c Consoles
+	active, _ := os.ReadFile("/sys/class/tty/console/active")
+	for _, name := range strings.Fields(string(active)) {
+		if f, err := os.OpenFile("/dev/"+name, os.O_RDWR|unix.O_NOCTTY, 0); err == nil {
+			c.files = append(c.files, f)
+		}
+	}
+	if len(c.files) == 0 {
+		if f, err := os.OpenFile("/dev/console", os.O_RDWR|unix.O_NOCTTY, 0); err == nil {
+			c.files = append(c.files, f)
+		}
+	}
+	return &c
+}
+
+// Say writes one message on every console, each line marked as stek's.
+func (c *Consoles) Say(format string, args ...any) {
+	for line := range strings.Lines(fmt.Sprintf(format, args...) + "\n") {
+		_, _ = c.Write([]byte("stek: " + line))
+	}
+}
+
+// Write writes plain text on every console, with the line ends that a raw terminal
+// needs. A console that cannot be written to does not keep the others from it.
+func (c *Consoles) Write(p []byte) (int, error) {
+	text := strings.ReplaceAll(string(p), "\n", "\r\n")
+	for _, f := range c.files {
+		_, _ = f.WriteString(text)
+	}
+	return len(p), nil
+}
+
+// ErrNobody says that nobody typed anything in time.
+var ErrNobody = errors.New("nobody typed anything")
+
+// Ask puts a question on every console and returns the first line typed on any of
+// them. What is typed is shown as stars. It gives up when ctx ends.
+func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan []byte, len(c.files))
+	var wg sync.WaitGroup
+	for _, f := range c.files {
+		_, _ = f.WriteString("\r\n" + question + " ")
+		wg.Go(func() {
+			if line, err := readSecret(ctx, f); err == nil {
+				answers <- line
+			}
+		})
+	}
+	defer wg.Wait()
+	defer cancel()
+	select {
+	case line := <-answers:
+		return line, nil
+	case <-ctx.Done():
+		return nil, ErrNobody
+	}
+}
+
+const longestAnswer = 512 // bytes; a recovery key has 71
+
+// readSecret reads one line from a terminal in raw mode, echoing stars. It polls,
+// so that a console on which nobody types can be left.
+func readSecret(ctx context.Context, tty *os.File) ([]byte, error) {
+	fd := int(tty.Fd())
+	if old, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
+		raw := *old
+		raw.Lflag &^= unix.ICANON | unix.ECHO | unix.ISIG
+		raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+		if err := unix.IoctlSetTermios(fd, unix.TCSETS, &raw); err == nil {
+			defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, old) }()
+		}
+	}
+	var line []byte
+	buf := make([]byte, 64)
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, 200); err != nil && !errors.Is(err, unix.EINTR) {
+			return nil, err
+		} else if n <= 0 {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			continue
+		}
+		if fds[0].Revents&unix.POLLIN == 0 {
+			return nil, errors.New("the console was closed")
+		}
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return nil, errors.New("the console was closed")
+		}
+		var done bool
+		var echo string
+		line, echo, done = typeInto(line, buf[:n])
+		_, _ = tty.WriteString(echo)
+		if done {
+			return line, nil
+		}
+	}
+}
+
+// typeInto applies typed bytes to a line: what it is now, what to echo, and
+// whether Enter ended it.
+func typeInto(line, typed []byte) (now []byte, echo string, done bool) {
+	var e strings.Builder
+	for _, b := range typed {
+		switch {
+		case b == '\r' || b == '\n':
+			e.WriteString("\r\n")
+			return line, e.String(), true
+		case b == 0x7f || b == '\b':
+			if len(line) > 0 {
+				line = line[:len(line)-1]
+				e.WriteString("\b \b")
+			}
+		case b == 0x15: // Ctrl-U
+			for range line {
+				e.WriteString("\b \b")
+			}
+			line = line[:0]
+		case b < ' ' || len(line) >= longestAnswer:
+		default:
+			line = append(line, b)
+			e.WriteString("*")
+		}
+	}
+	return line, e.String(), false
+}

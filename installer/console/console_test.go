@@ -1,0 +1,69 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+func TestTypeInto(t *testing.T) {
+	tests := []struct {
+		name, typed, wantLine, wantEcho string
+		wantDone                        bool
+	}{
+		{"a line", "abc\r", "abc", "***\r\n", true},
+		{"not finished", "ab", "ab", "**", false},
+		{"backspace", "ab\x7fc\n", "ac", "**\b \b*\r\n", true},
+		{"backspace on nothing", "\x7f\x08a\n", "a", "*\r\n", true},
+		{"start again", "ab\x15c\n", "c", "**\b \b\b \b*\r\n", true},
+		{"control characters are dropped", "a\x1b\x00b\n", "ab", "**\r\n", true},
+		{"what follows Enter is left", "a\rb", "a", "*\r\n", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			line, echo, done := typeInto(nil, []byte(tt.typed))
+			if string(line) != tt.wantLine || echo != tt.wantEcho || done != tt.wantDone {
+				t.Errorf("got %q, %q, %v", line, echo, done)
+			}
+		})
+	}
+	if line, _, _ := typeInto(nil, bytes.Repeat([]byte("x"), 10_000)); len(line) != longestAnswer {
+		t.Errorf("an endless line grew to %d bytes", len(line))
+	}
+}
+
+func TestAskTakesTheFirstAnswerOfAnyConsole(t *testing.T) {
+	var c Consoles
+	var people []*os.File
+	for range 2 {
+		person, tty, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer person.Close()
+		defer tty.Close()
+		c.files, people = append(c.files, tty), append(people, person)
+	}
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		_, _ = people[1].WriteString("secret\r")
+	}()
+	line, err := c.Ask(t.Context(), "Key?")
+	if err != nil || string(line) != "secret" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	seen := make([]byte, 256)
+	n, _ := people[1].Read(seen)
+	if bytes.Contains(seen[:n], []byte("secret")) {
+		t.Errorf("the answer was shown: %q", seen[:n])
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Ask(ctx, "Key?"); err != ErrNobody {
+		t.Errorf("without an answer: %v", err)
+	}
+}

@@ -1,0 +1,93 @@
+package stage1
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf16"
+)
+
+const (
+	testRoot = "00112233-4455-6677-8899-aabbccddeeff"
+	stickESP = "11111111-0000-0000-0000-000000000001"
+	diskESP  = "22222222-0000-0000-0000-000000000001"
+)
+
+func stick(dev string) []partition {
+	return []partition{{dev + "1", "esp", stickESP, "esp"}, {dev + "2", "root-a", testRoot, "root"}}
+}
+
+func installed(dev string) []partition {
+	return []partition{
+		{dev + "1", "esp", diskESP, "esp"}, {dev + "2", "root-a", testRoot, "root"},
+		{dev + "3", "root-b", "3", "root"}, {dev + "4", "state", "4", typeLUKS},
+	}
+}
+
+func TestPickBootDisk(t *testing.T) {
+	tests := []struct {
+		name      string
+		disks     map[string][]partition
+		loader    string
+		wantDisk  string
+		wantState string
+		wantErr   string
+	}{
+		{"stick alone", map[string][]partition{"/dev/sda": stick("/dev/sda")}, stickESP, "/dev/sda", "", ""},
+		{"stick in an installed box", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/vda": installed("/dev/vda")}, stickESP, "/dev/sda", "", ""},
+		{"installed box with the stick left in", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/vda": installed("/dev/vda")}, diskESP, "/dev/vda", "/dev/vda4", ""},
+		{"firmware says nothing, one disk", map[string][]partition{"/dev/vda": installed("/dev/vda")}, "", "/dev/vda", "/dev/vda4", ""},
+		{"firmware says nothing, two disks", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/vda": installed("/dev/vda")}, "", "", "", "several disks"},
+		{"disk not there yet", map[string][]partition{}, diskESP, "", "", errNoBootDisk.Error()},
+		{"another disk with a state of its own", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/sdb": {{"/dev/sdb1", "state", "9", typeLUKS}}}, stickESP, "/dev/sda", "", ""},
+		{"two state partitions", map[string][]partition{"/dev/vda": append(installed("/dev/vda"), partition{"/dev/vda5", "state", "5", typeLUKS})}, diskESP, "", "", "2 partitions named state"},
+		{"root of another image", map[string][]partition{"/dev/vda": {{"/dev/vda1", "esp", diskESP, "esp"}, {"/dev/vda2", "root-a", "other", "root"}}}, diskESP, "", "", "no root file system that fits"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := pickBootDisk(tt.disks, tt.loader, testRoot)
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+					t.Fatalf("got error %v, want one with %q", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Device != tt.wantDisk || d.State != tt.wantState {
+				t.Errorf("got %+v, want disk %s, state %q", d, tt.wantDisk, tt.wantState)
+			}
+		})
+	}
+	if _, err := pickBootDisk(nil, diskESP, testRoot); !errors.Is(err, errNoBootDisk) {
+		t.Errorf("an absent disk must be told apart from a wrong one, got %v", err)
+	}
+}
+
+func TestLoaderPartition(t *testing.T) {
+	dir := t.TempDir()
+	if got := loaderPartition(dir); got != "" {
+		t.Errorf("without a variable: %q", got)
+	}
+	content := []byte{6, 0, 0, 0}
+	for _, c := range utf16.Encode([]rune(strings.ToUpper(diskESP) + "\x00")) {
+		content = append(content, byte(c), byte(c>>8))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "LoaderDevicePartUUID-"+loaderVendor), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := loaderPartition(dir); got != diskESP {
+		t.Errorf("got %q, want %q", got, diskESP)
+	}
+}
+
+func TestPartitionPath(t *testing.T) {
+	for device, want := range map[string]string{"/dev/sda": "/dev/sda4", "/dev/nvme0n1": "/dev/nvme0n1p4", "/dev/mmcblk0": "/dev/mmcblk0p4", "/dev/vdb": "/dev/vdb4"} {
+		if got := partitionPath(device, 4); got != want {
+			t.Errorf("partitionPath(%s, 4) = %s, want %s", device, got, want)
+		}
+	}
+}
