@@ -1,0 +1,48 @@
+# stek: two commands on a fresh Debian machine with Go.
+#
+#   make demo    build everything, install a virtual box, wait until its node is Ready
+#   make test    unit and integration tests, with the race detector
+#
+# Built things go to build/, what is worth keeping between builds to $(CACHE).
+
+SHELL       := /bin/bash
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CACHE       ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stek
+GOFLAGS_BIN := -trimpath -buildvcs=false
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+export STEK_CACHE := $(CACHE)
+
+.PHONY: help build image demo test lint e2e fuzz setup clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install what building and testing need (Debian packages)
+	@scripts/setup
+
+build: ## the program, for this machine
+	CGO_ENABLED=0 go build $(GOFLAGS_BIN) -ldflags '$(LDFLAGS)' -o build/stek ./cmd/stek
+
+image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
+	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --output build/stek-amd64.img
+
+demo: setup build ## a virtual box from power-on to Ready
+	go run ./test/demo
+
+test: setup lint ## every test that needs no virtual box
+	go test -race -timeout 20m ./...
+
+lint:
+	@test -z "$$(gofmt -l cmd installer images firmware profiles test)" || { gofmt -l cmd installer images firmware profiles test; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+e2e: setup build ## the tests on virtual boxes
+	go test -tags e2e -count 1 -timeout 80m -v ./test/e2e
+
+fuzz: ## every fuzz target for FUZZTIME (default 10m)
+	scripts/fuzz $(or $(FUZZTIME),10m)
+
+clean: ## remove what was built, keep the cache
+	rm -rf build

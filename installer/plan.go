@@ -1,0 +1,247 @@
+package installer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// Image is what a plan has to know of the image that is to be installed.
+type Image struct {
+	Version     string `json:"version"`
+	K3s         string `json:"k3s"`           // version and source, in words
+	RootHash    string `json:"root-hash"`     // of the verity tree, hex
+	RootBytes   uint64 `json:"root-bytes"`    // root file system and tree together
+	Signed      bool   `json:"signed"`        // the UKI carries a PCR signature
+	KeysToEnrol bool   `json:"keys-to-enrol"` // the stick holds Secure Boot keys
+}
+
+// Plan is everything that will happen to one machine. It is plain data: what is
+// reviewed is what is done.
+type Plan struct {
+	Image    Image    `json:"image"`
+	Box      Box      `json:"box"`
+	NodeName string   `json:"node-name"`
+	Disk     DiskPlan `json:"disk"`
+	Unlock   []Unlock `json:"unlock"`   // in the order in which they are tried
+	Recovery string   `json:"recovery"` // what happens to the recovery key
+	Enrol    bool     `json:"enrol"`    // Secure Boot keys are enrolled first, then the machine restarts
+	Role     string   `json:"role"`     // of the node in its cluster
+	OnFinish string   `json:"on-finish"`
+	Steps    []Step   `json:"steps"`
+}
+
+// Box names the machine by what is printed on it.
+type Box struct {
+	Vendor  string `json:"vendor,omitempty"`
+	Product string `json:"product,omitempty"`
+	Serial  string `json:"serial,omitempty"`
+}
+
+// DiskPlan is what happens to the disk.
+type DiskPlan struct {
+	Path       string           `json:"path"` // of this start only
+	Serial     string           `json:"serial"`
+	Model      string           `json:"model,omitempty"`
+	Bus        string           `json:"bus"`
+	Size       uint64           `json:"size"`   // bytes
+	Erased     []string         `json:"erased"` // what is on it now and will be gone
+	Partitions []disk.Partition `json:"partitions"`
+}
+
+// Unlock is one way in which the disk will be opened.
+type Unlock struct {
+	Method  string `json:"method"`            // tpm2 | passphrase
+	Sealing string `json:"sealing,omitempty"` // SealSigned | SealProvisional, with tpm2
+	PIN     bool   `json:"pin,omitempty"`
+	Words   string `json:"words"`
+}
+
+// How a key is sealed into the TPM.
+const (
+	// SealSigned: a signed policy over PCR 11 with PCR 7, 12 and 15 (Secure Boot is on).
+	SealSigned = "signed"
+	// SealProvisional: PCR 7, 11, 12 and 15 for the first start from the disk, which
+	// then binds the key to PCR 4 too: that PCR differs between stick and disk.
+	SealProvisional = "provisional"
+)
+
+// Step is one thing that will be done.
+type Step struct {
+	Name  string `json:"name"` // stable: the journal keeps it
+	Words string `json:"words"`
+}
+
+// The names of the steps, in their order.
+const (
+	StepEnrol     = "enrol"     // Secure Boot keys, and a restart
+	StepPartition = "partition" // clear and divide the disk
+	StepRoot      = "root"      // copy the root file system and compare it
+	StepState     = "state"     // make the encrypted volume and its keys
+	StepESP       = "esp"       // make the boot partition
+	StepReport    = "report"    // leave the recovery key and the report on the stick
+	StepBoot      = "boot"      // make the disk bootable
+)
+
+// Make plans an installation. It touches nothing and depends on nothing but its
+// arguments. An error is a *Refusal.
+func Make(a *preseed.Answers, inv *hardware.Inventory, img Image) (*Plan, error) {
+	if inv.Firmware.Type != "uefi" {
+		return nil, &Refusal{Status: StatusMissing,
+			Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),
+			Remedy:  "switch the firmware from legacy (CSM) to UEFI start, or use another machine"}
+	}
+	if inv.Memory < minMemory {
+		return nil, &Refusal{Status: StatusMissing,
+			Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", disk.Size(inv.Memory), disk.Size(minMemory)),
+			Remedy:  "add memory or use another machine"}
+	}
+	target, refusal := disk.Select(inv, a.Disk)
+	if refusal != nil {
+		return nil, &Refusal{Status: StatusRefused, Message: refusal.Message, Remedy: refusal.Remedy(), Cause: refusal}
+	}
+	layout, err := disk.Layout(target, inv.Arch, img.RootHash)
+	if err != nil {
+		return nil, &Refusal{Status: StatusRefused, Message: err.Error(), Remedy: "use a larger disk", Cause: err}
+	}
+	if img.RootBytes > disk.RootSize {
+		return nil, &Refusal{Status: StatusInvalid,
+			Message: fmt.Sprintf("the root file system of this image takes %s and a slot holds %s", disk.Size(img.RootBytes), disk.Size(disk.RootSize)),
+			Remedy:  "build the image with less in it"}
+	}
+	enrol, err := planEnrol(a, inv, img)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := planUnlock(a, inv, img, enrol)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		Image:    img,
+		Box:      Box(inv.Board),
+		NodeName: nodeName(a, inv),
+		Disk: DiskPlan{
+			Path: target.Path, Serial: target.Serial, Model: target.Model, Bus: target.Bus, Size: target.Size,
+			Erased: disk.Erased(target), Partitions: layout,
+		},
+		Unlock:   unlock,
+		Recovery: recoveryWords(a.Encryption.Recovery),
+		Enrol:    enrol,
+		Role:     a.K3s.Role,
+		OnFinish: a.OnFinish,
+	}
+	p.Steps = planSteps(p)
+	return p, nil
+}
+
+// minMemory is what k3s' own requirements page names for a server, less what
+// firmware and graphics take of a 2 GB machine.
+const minMemory = 1700 << 20 // bytes
+
+func nodeName(a *preseed.Answers, inv *hardware.Inventory) string {
+	mac := ""
+	for _, n := range inv.NICs {
+		if n.Type == "ethernet" && n.MAC != "" {
+			mac = n.MAC
+			break
+		}
+	}
+	return preseed.Expand(a.Node.Name, preseed.Facts{Serial: inv.Board.Serial, MAC: mac, Site: a.Node.Site})
+}
+
+func planEnrol(a *preseed.Answers, inv *hardware.Inventory, img Image) (bool, error) {
+	if a.Boot.SecureBoot != "enrol" {
+		return false, nil
+	}
+	switch {
+	case inv.Firmware.SecureBoot && !inv.Firmware.SetupMode:
+		return false, nil // enrolled already, by us or by the owner; the stick started, so its signer is trusted
+	case !img.KeysToEnrol:
+		return false, &Refusal{Status: StatusInvalid,
+			Message: "the answers ask to enrol Secure Boot keys and this image carries none",
+			Remedy:  "build the image with --keys, or set boot.secure-boot to keep"}
+	case !inv.Firmware.SetupMode:
+		return false, &Refusal{Status: StatusMissing,
+			Message: "the firmware is not in setup mode, so Secure Boot keys cannot be enrolled",
+			Remedy:  "clear the Secure Boot keys in the firmware's own menu (\"reset to setup mode\"), or set boot.secure-boot to keep"}
+	}
+	return true, nil
+}
+
+func planUnlock(a *preseed.Answers, inv *hardware.Inventory, img Image, enrol bool) ([]Unlock, error) {
+	var unlock []Unlock
+	for _, method := range a.Encryption.Unlock {
+		switch method {
+		case "tpm2":
+			if err := usableTPM(inv.TPM); err != nil {
+				return nil, err
+			}
+			u := Unlock{Method: method, PIN: a.Encryption.TPM2.PIN.IsSet()}
+			switch {
+			case (inv.Firmware.SecureBoot || enrol) && img.Signed:
+				u.Sealing = SealSigned
+				u.Words = "the TPM opens the disk while Secure Boot is as it is now and the started system is one that you signed"
+			default:
+				u.Sealing = SealProvisional
+				u.Words = "the TPM opens the disk while firmware, boot loader and system are as they are now (Secure Boot is off); the first start from the disk makes this final"
+			}
+			if u.PIN {
+				u.Words += "; and a PIN is asked at each start"
+			}
+			unlock = append(unlock, u)
+		case "passphrase":
+			unlock = append(unlock, Unlock{Method: method, Words: "a passphrase is typed at each start"})
+		}
+	}
+	return unlock, nil
+}
+
+// usableTPM refuses a machine whose TPM cannot do what the answers ask of it; each
+// reason has words of its own, since each has its own remedy.
+func usableTPM(t hardware.TPM) error {
+	missing := func(message, remedy string) error {
+		return &Refusal{Status: StatusMissing, Message: "the answers ask to unlock with the TPM, and " + message, Remedy: remedy}
+	}
+	switch {
+	case !t.Present:
+		return missing("this machine shows none", "switch the TPM on in the firmware (it may be called fTPM, PTT or Security Device), or take tpm2 out of encryption.unlock")
+	case t.Version != 2:
+		return missing(fmt.Sprintf("this machine's is version 1.%d", 2), "use a machine with a TPM 2.0, or take tpm2 out of encryption.unlock")
+	case !t.SHA256:
+		return missing("this machine's has no SHA-256 PCR bank", "switch the SHA-256 bank on in the firmware, or take tpm2 out of encryption.unlock")
+	case !t.Measured:
+		return missing("this machine's firmware measures nothing into it", "switch measured boot on in the firmware, or take tpm2 out of encryption.unlock")
+	}
+	return nil
+}
+
+func recoveryWords(r preseed.Recovery) string {
+	var ways []string
+	if r.Recipient != "" {
+		ways = append(ways, "is left on the stick, encrypted to "+r.Recipient)
+	}
+	if r.Show {
+		ways = append(ways, "is shown once on the screen")
+	}
+	return "a recovery key is made; it " + strings.Join(ways, " and ")
+}
+
+func planSteps(p *Plan) []Step {
+	steps := []Step{
+		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", p.Disk.Serial)},
+		{StepRoot, fmt.Sprintf("copy the root file system (%s) and compare it", disk.Size(p.Image.RootBytes))},
+		{StepState, "make the encrypted volume and its keys"},
+		{StepESP, "make the boot partition"},
+		{StepReport, "leave the recovery key and the report on the stick"},
+		{StepBoot, "make the disk bootable"},
+	}
+	if p.Enrol {
+		steps = slices.Insert(steps, 0, Step{StepEnrol, "enrol the Secure Boot keys and restart"})
+	}
+	return steps
+}

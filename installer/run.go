@@ -1,0 +1,113 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Emit takes the events of a run, in order. It must not block for long.
+type Emit func(Event)
+
+// doer carries out one step. It may be called again after a power cut at any point
+// of an earlier call, and must then end in the same state.
+type doer func(ctx context.Context, r *run) error
+
+var doers = map[string]doer{
+	StepEnrol:     enrolKeys,
+	StepPartition: partitionDisk,
+	StepRoot:      copyRoot,
+	StepState:     makeState,
+	StepESP:       makeESP,
+	StepReport:    leaveReport,
+	StepBoot:      makeBootable,
+}
+
+// resumable are the steps that a journal may skip: each one's done-ness is looked
+// at on the disk as well, since a journal is only a claim. The others are short, or
+// hold secrets that live in memory alone, and are done again.
+var resumable = map[string]func(ctx context.Context, r *run) bool{
+	StepPartition: partitioned,
+	StepRoot:      rootCopied,
+}
+
+// run is one carrying-out of a plan.
+type run struct {
+	plan *Plan
+	site *Site
+	emit Emit
+	step string
+	keys secrets // made by StepState, used by the steps after it, never stored
+}
+
+// Run carries out a plan on a machine. It stops at the first step that fails; the
+// machine then still starts from the stick, and the next Run takes up the work.
+func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
+	j, err := openJournal(filepath.Join(site.StickESP, "stek", "journal", fileName(plan.Box.Serial)+".jsonl"), plan.digest())
+	if err != nil {
+		return err
+	}
+	r := &run{plan: plan, site: site, emit: func(e Event) { e.Time = site.Now(); emit(e) }}
+	defer r.keys.wipe()
+	redo := false // once a step was done anew, what followed it is stale
+	for _, step := range plan.Steps {
+		if err := ctx.Err(); err != nil {
+			return &Refusal{Status: StatusAborted, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can", Cause: err}
+		}
+		r.step = step.Name
+		if done := resumable[step.Name]; done != nil && !redo && j.done[step.Name] && done(ctx, r) {
+			r.emit(Event{Kind: StepSkipped, Step: step.Name, Message: step.Words})
+			continue
+		}
+		redo = true
+		r.emit(Event{Kind: StepStarted, Step: step.Name, Message: step.Words})
+		if err := doers[step.Name](ctx, r); err != nil {
+			if errors.Is(err, context.Canceled) {
+				err = &Refusal{Status: StatusAborted, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can", Cause: err}
+			}
+			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: err.Error(), Remedy: RemedyOf(err)})
+			return fmt.Errorf("could not %s: %w", step.Words, err)
+		}
+		if err := j.mark(step.Name); err != nil {
+			return err
+		}
+		r.emit(Event{Kind: StepDone, Step: step.Name, Message: step.Words})
+	}
+	return nil
+}
+
+// progress reports bytes, at most ten times a second.
+func (r *run) progress(total uint64) func(done uint64) {
+	var last time.Time
+	return func(done uint64) {
+		now := r.site.Now()
+		if done < total && now.Sub(last) < 100*time.Millisecond {
+			return
+		}
+		last = now
+		r.emit(Event{Kind: StepProgress, Step: r.step, Done: done, Total: total})
+	}
+}
+
+func (r *run) note(format string, args ...any) {
+	r.emit(Event{Kind: StepNote, Step: r.step, Message: fmt.Sprintf(format, args...)})
+}
+
+// fileName makes a serial number fit for FAT: what is neither letter, digit, dash
+// nor dot becomes a dash, and nothing becomes "unknown".
+func fileName(serial string) string {
+	b := []byte(serial)
+	for i, c := range b {
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '.' && i > 0:
+		default:
+			b[i] = '-'
+		}
+	}
+	if len(b) == 0 {
+		return "unknown"
+	}
+	return string(b)
+}

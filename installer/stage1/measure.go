@@ -1,0 +1,80 @@
+package stage1
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/stek-edge/stek/installer/tpm"
+)
+
+// measurer is what stage1 does to the TPM besides unsealing.
+type measurer interface {
+	Extend(ctx context.Context, pcr int, event []byte) error
+	ExtendDigests(ctx context.Context, pcr int, digest func(crypto.Hash) []byte) error
+}
+
+const (
+	tpmDevice = "/dev/tpmrm0"
+	// The PCRs and words of the UAPI group's Linux TPM PCR registry and of
+	// systemd-pcrphase(8), which stock tools understand.
+	pcrKernelBoot = 11
+	pcrSystem     = 15
+	wordEnter     = "enter-initrd"
+	wordLeave     = "leave-initrd"
+	wordNoVolume  = "stek:no-volume"
+)
+
+// openTPM waits for the TPM, if the machine has one, and says in PCR 11 that the
+// initramfs runs. systemd-stub leaves that to the initramfs.
+func (s *stage1) openTPM(ctx context.Context) error {
+	deadline := time.Now().Add(waitForTPM)
+	for !exists(tpmDevice) {
+		if !exists("/sys/class/tpm/tpm0") && !s.isNode() {
+			return nil // an installer on a machine without one
+		}
+		if time.Now().After(deadline) {
+			return nil // each unlock method that needs it says so
+		}
+		s.modules.coldplug("/sys", s.seen, func(error) {})
+		time.Sleep(50 * time.Millisecond)
+	}
+	chip, err := tpm.Open(tpmDevice)
+	if err != nil {
+		s.console.Say("the TPM does not answer: %v", err)
+		return nil
+	}
+	s.tpm, s.chip = chip, chip
+	if err := chip.Extend(ctx, pcrKernelBoot, []byte(wordEnter)); err != nil {
+		return fmt.Errorf("measuring the start of the initramfs: %w", err)
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// capPCRs makes the TPM refuse what was sealed to this phase, to everything that
+// runs from here on. It is called on every way out and does its work once. PCR 15
+// takes the identity of the volume where one was opened; without one it takes a
+// word of its own, so that a later volume cannot pass for the first.
+func (s *stage1) capPCRs(ctx context.Context) error {
+	if s.chip == nil || s.capped {
+		return nil
+	}
+	var errs []error
+	if !s.volumeMeasured {
+		errs = append(errs, s.chip.Extend(ctx, pcrSystem, []byte(wordNoVolume)))
+	}
+	errs = append(errs, s.chip.Extend(ctx, pcrKernelBoot, []byte(wordLeave)))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("closing the TPM's door behind the initramfs: %w", err)
+	}
+	s.capped = true
+	return nil
+}
