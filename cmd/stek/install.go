@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/onbox"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+func installCommand() *cobra.Command {
+	var answerFile, machine string
+	var dryRun, onBox bool
+	cmd := &cobra.Command{
+		Use:   "install --preseed FILE",
+		Short: "Install this machine",
+		Long: `Install this machine from the stick it was started from.
+
+The answers come from --preseed, or from stek/preseed.yaml on the stick. With
+--dry-run the plan is printed and nothing is touched; with --machine it is made
+for a captured machine (see 'stek hardware show --output json').`,
+		Example: `  stek install --preseed site.yaml --dry-run
+  stek install --preseed site.yaml --dry-run --machine test/machines/mini-pc.json`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&answerFile, "preseed", "", "the answer file")
+	flags.StringVar(&machine, "machine", "", "plan for a captured machine (needs --dry-run)")
+	flags.BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
+	flags.BoolVar(&onBox, "on-box", false, "run as the stick's own service: find everything, talk to every console")
+	_ = flags.MarkHidden("on-box")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		if onBox {
+			return onbox.Unattended(cmd.Context())
+		}
+		if machine != "" && !dryRun {
+			return usageError{errors.New("--machine names a captured machine, which can only be planned for: add --dry-run")}
+		}
+		if answerFile == "" {
+			return usageError{errors.New("name the answer file with --preseed FILE")}
+		}
+		answers, err := readAnswers(answerFile)
+		if err != nil {
+			return err
+		}
+		inv, err := inventory(cmd, machine)
+		if err != nil {
+			return err
+		}
+		image, err := onbox.ThisImage()
+		if err != nil && !dryRun {
+			return err
+		}
+		plan, err := installer.Make(answers, inv, image)
+		if err != nil {
+			return err
+		}
+		if dryRun {
+			return printPlan(cmd.OutOrStdout(), plan, *output)
+		}
+		return onbox.Install(cmd.Context(), answers, plan, emitter(cmd.OutOrStdout(), *output))
+	}
+	return cmd
+}
+
+func readAnswers(path string) (*preseed.Answers, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("reading the answer file: %w", err)}
+	}
+	return preseed.Parse(path, content)
+}
+
+func printPlan(w io.Writer, plan *installer.Plan, format string) error {
+	if format == "json" {
+		return printJSON(w, plan)
+	}
+	return installer.WritePlan(w, plan)
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// emitter prints the events of a run: lines for a person, or JSON lines.
+func emitter(w io.Writer, format string) installer.Emit {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		return func(e installer.Event) { _ = enc.Encode(e) }
+	}
+	return installer.PlainLines(w)
+}

@@ -1,0 +1,132 @@
+package installer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// Runner runs a stock tool. What the tool reads as standard input may be a secret;
+// its arguments never are.
+type Runner interface {
+	Run(ctx context.Context, stdin []byte, name string, args ...string) (stdout []byte, err error)
+}
+
+// Site is where a plan is carried out: everything that a step touches is named here,
+// so that nothing opens a device by itself.
+type Site struct {
+	Answers  *preseed.Answers
+	StickESP string // the stick's FAT partition, mounted read-write here
+	Root     string // device or file with the root file system and its verity tree
+	EFIVars  string // /sys/firmware/efi/efivars
+	Shadow   string // the image's /etc/shadow
+	TPM      string // as tpm.Open takes it: /dev/tpmrm0
+	WorkDir  string // for mount points
+	Tools    Runner
+	Now      func() time.Time
+}
+
+// Tools runs stock tools as child processes.
+type Tools struct{}
+
+// Run implements Runner. The error of a failed tool carries what it said.
+func (Tools) Run(ctx context.Context, stdin []byte, name string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return out.Bytes(), fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(said.String()))
+	}
+	return out.Bytes(), nil
+}
+
+// mounted mounts a device for the time of a function. What was written is on the
+// medium when it returns without error.
+func (s *Site) mounted(device, fstype, options string, do func(dir string) error) (err error) {
+	dir, err := os.MkdirTemp(s.WorkDir, "mount-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	if err := unix.Mount(device, dir, fstype, unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
+		return fmt.Errorf("mounting %s: %w", device, err)
+	}
+	defer func() { err = errors.Join(err, unmount(dir)) }()
+	return do(dir)
+}
+
+// unmount writes everything out and retries for a moment: something may be looking
+// at a file system that has just appeared.
+func unmount(dir string) error {
+	var err error
+	for range 50 {
+		if err = unix.Unmount(dir, 0); !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		return fmt.Errorf("unmounting %s: %w", dir, err)
+	}
+	return nil
+}
+
+// copyFile copies one file and returns when it is safe on the medium. On FAT a
+// rename over an old name is the nearest to replacing a file as a whole.
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return writeFile(to, content)
+}
+
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	temp := path + ".new"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
