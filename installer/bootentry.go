@@ -3,6 +3,7 @@ package installer
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,6 +31,18 @@ func addBootEntry(ctx context.Context, run Runner, efivars, disk string, part in
 		"--label", bootLabel, "--loader", `\EFI\systemd\systemd-bootx64.efi`)
 	if err != nil {
 		return fmt.Errorf("adding the disk to the firmware's boot menu: %w", err)
+	}
+	return nil
+}
+
+// StartDiskNext makes the firmware start our entry at the next start, once.
+func StartDiskNext(ctx context.Context, run Runner, efivars string) error {
+	own := ownEntries(efivars)
+	if len(own) == 0 {
+		return errors.New("the firmware's boot menu has no entry for the disk")
+	}
+	if _, err := run.Run(ctx, nil, "efibootmgr", "--quiet", "--bootnext", own[0]); err != nil {
+		return fmt.Errorf("telling the firmware to start the disk next: %w", err)
 	}
 	return nil
 }

@@ -61,15 +61,6 @@ type Unlock struct {
 	Words   string `json:"words"`
 }
 
-// How a key is sealed into the TPM.
-const (
-	// SealSigned: a signed policy over PCR 11 with PCR 7, 12 and 15 (Secure Boot is on).
-	SealSigned = "signed"
-	// SealProvisional: PCR 7, 11, 12 and 15 for the first start from the disk, which
-	// then binds the key to PCR 4 too: that PCR differs between stick and disk.
-	SealProvisional = "provisional"
-)
-
 // Step is one thing that will be done.
 type Step struct {
 	Name  string `json:"name"` // stable: the journal keeps it

@@ -45,7 +45,7 @@ type run struct {
 // Run carries out a plan on a machine. It stops at the first step that fails; the
 // machine then still starts from the stick, and the next Run takes up the work.
 func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
-	j, err := openJournal(filepath.Join(site.StickESP, "stek", "journal", fileName(plan.Box.Serial)+".jsonl"), plan.digest())
+	j, err := openJournal(filepath.Join(site.StickESP, "stek", "journal", FileName(plan.Box.Serial)+".jsonl"), plan.digest())
 	if err != nil {
 		return err
 	}
@@ -95,9 +95,9 @@ func (r *run) note(format string, args ...any) {
 	r.emit(Event{Kind: StepNote, Step: r.step, Message: fmt.Sprintf(format, args...)})
 }
 
-// fileName makes a serial number fit for FAT: what is neither letter, digit, dash
+// FileName makes a serial number fit for FAT: what is neither letter, digit, dash
 // nor dot becomes a dash, and nothing becomes "unknown".
-func fileName(serial string) string {
+func FileName(serial string) string {
 	b := []byte(serial)
 	for i, c := range b {
 		switch {

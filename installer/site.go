@@ -33,6 +33,7 @@ type Site struct {
 	TPM      string // as tpm.Open takes it: /dev/tpmrm0
 	WorkDir  string // for mount points
 	Tools    Runner
+	Person   Person
 	Now      func() time.Time
 }
 

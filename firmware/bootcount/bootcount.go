@@ -91,9 +91,20 @@ func Started(efivars string) (Entry, bool) {
 	return Parse(string(utf16.Decode(u)))
 }
 
-// Bless takes the counter off the entry: the system it starts is good.
+// Bless takes the counter off the entry, whatever it counts by now: the system it
+// starts is good.
 func Bless(esp string, e Entry) error {
-	return e.rename(esp, e.Name+e.Suffix)
+	files, err := os.ReadDir(filepath.Join(esp, filepath.FromSlash(e.Dir)))
+	if err != nil {
+		return fmt.Errorf("looking for the boot entry %s: %w", e.Name, err)
+	}
+	for _, f := range files {
+		now, ok := Parse(path.Join(e.Dir, f.Name()))
+		if ok && now.Name == e.Name && now.Suffix == e.Suffix {
+			return now.rename(esp, now.Name+now.Suffix)
+		}
+	}
+	return nil // blessed before
 }
 
 // GiveBack returns the try that the boot loader took for this start.

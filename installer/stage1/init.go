@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/tpm"
 )
 
 // IsInit tells whether this process is the first one of an initramfs.
@@ -35,14 +36,16 @@ var alwaysNeeded = []string{
 
 // stage1 is one run of the initramfs.
 type stage1 struct {
-	console *console.Consoles
-	line    timeline
-	modules *moduleIndex
-	seen    map[string]bool // device aliases that were looked at
-	spec    rootSpec
-	disk    bootDisk
-	chip    measurer // nil without a TPM
-	capped  bool
+	console        *console.Consoles
+	line           timeline
+	modules        *moduleIndex
+	seen           map[string]bool // device aliases that were looked at
+	spec           rootSpec
+	disk           bootDisk
+	chip           *tpm.Device // nil without a TPM
+	node           string      // device node of the opened volume
+	volumeMeasured bool        // PCR 15 says which volume was opened
+	capped         bool
 }
 
 // Main is the life of PID 1 in the initramfs. It ends in the new root's init, or in
@@ -93,6 +96,9 @@ func (s *stage1) run(ctx context.Context) error {
 	s.line.mark("boot disk found")
 	if err := s.openTPM(ctx); err != nil {
 		return err
+	}
+	if err := s.giveTryBack(); err != nil {
+		s.console.Say("%v", err) // a counter is no reason to stay down
 	}
 	if err := s.prepareState(ctx); err != nil {
 		return err
@@ -201,7 +207,7 @@ func diskNames() string {
 func (s *stage1) layOut() error {
 	state := filepath.Join(sysroot, "state")
 	if s.isNode() {
-		if err := unix.Mount("/dev/mapper/state", state, "ext4", unix.MS_NODEV|unix.MS_NOATIME, ""); err != nil {
+		if err := unix.Mount(s.node, state, "ext4", unix.MS_NODEV|unix.MS_NOATIME, ""); err != nil {
 			return fmt.Errorf("mounting the opened state volume: %w", err)
 		}
 	} else if err := unix.Mount("tmpfs", state, "tmpfs", 0, "mode=0755"); err != nil {

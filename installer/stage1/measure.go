@@ -2,7 +2,6 @@ package stage1
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"os"
@@ -10,12 +9,6 @@ import (
 
 	"github.com/stek-edge/stek/installer/tpm"
 )
-
-// measurer is what stage1 does to the TPM besides unsealing.
-type measurer interface {
-	Extend(ctx context.Context, pcr int, event []byte) error
-	ExtendDigests(ctx context.Context, pcr int, digest func(crypto.Hash) []byte) error
-}
 
 const (
 	tpmDevice = "/dev/tpmrm0"
@@ -47,7 +40,7 @@ func (s *stage1) openTPM(ctx context.Context) error {
 		s.console.Say("the TPM does not answer: %v", err)
 		return nil
 	}
-	s.tpm, s.chip = chip, chip
+	s.chip = chip
 	if err := chip.Extend(ctx, pcrKernelBoot, []byte(wordEnter)); err != nil {
 		return fmt.Errorf("measuring the start of the initramfs: %w", err)
 	}

@@ -1,0 +1,10 @@
+// Package onbox is the installer at work on a real machine, started from a stick:
+// it finds the stick and its answer file, puts the engine to work, keeps the report
+// on the stick up to date, and ends as the answers say.
+//
+// It must never decide anything that a plan decides, never install a second time
+// from a stick that was left in, and never restart a machine on which something
+// went wrong: the message on the screen is all that the person there has.
+//
+//	err := onbox.Unattended(ctx)
+package onbox

@@ -1,0 +1,112 @@
+package onbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/firmware/uki"
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/hardware"
+)
+
+// imageFile is what the image says about itself; the builder writes it.
+const imageFile = "/usr/share/stek/image.json"
+
+// ImageFacts is the content of the image's own description.
+type ImageFacts struct {
+	Version string `json:"version"`
+	K3s     string `json:"k3s"` // version and source, in words
+}
+
+// ReadImageFacts reads the description of the image that is running.
+func ReadImageFacts() (ImageFacts, error) {
+	var facts ImageFacts
+	b, err := os.ReadFile(imageFile)
+	if err != nil {
+		return facts, fmt.Errorf("this is not a stek image: %w", err)
+	}
+	if err := json.Unmarshal(b, &facts); err != nil {
+		return facts, fmt.Errorf("reading %s: %w", imageFile, err)
+	}
+	return facts, nil
+}
+
+// stick is the medium that the machine was started from.
+type stick struct {
+	disk hardware.Disk
+	esp  string // mount point of its FAT partition
+	root string // device of its root partition
+	size uint64 // of the root partition, bytes
+}
+
+// mountStick finds the boot medium in the inventory and mounts its FAT partition.
+func mountStick(inv *hardware.Inventory, dir string) (*stick, error) {
+	for _, d := range inv.Disks {
+		if !d.Boot {
+			continue
+		}
+		s := &stick{disk: d, esp: dir}
+		var esp string
+		for _, p := range d.Partitions {
+			switch p.Name {
+			case "esp":
+				esp = partitionDevice(d.Path, p.Number)
+			case "root-a":
+				s.root, s.size = partitionDevice(d.Path, p.Number), p.Size
+			}
+		}
+		if esp == "" || s.root == "" {
+			return nil, fmt.Errorf("the boot medium %s lacks a partition; write the image to it again", d.Path)
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		if err := unix.Mount(esp, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil && !errors.Is(err, unix.EBUSY) {
+			return nil, fmt.Errorf("mounting the FAT partition of the stick (%s): %w", esp, err)
+		}
+		return s, nil
+	}
+	return nil, errors.New("the medium that this machine was started from cannot be found; leave the stick in")
+}
+
+func (s *stick) unmount() error { return unix.Unmount(s.esp, 0) }
+
+// image tells the engine what is to be installed.
+func (s *stick) image() (installer.Image, error) {
+	facts, err := ReadImageFacts()
+	if err != nil {
+		return installer.Image{}, err
+	}
+	u, err := uki.Open(filepath.Join(s.esp, filepath.FromSlash(installer.UKIPath)))
+	if err != nil {
+		return installer.Image{}, fmt.Errorf("reading the UKI on the stick: %w", err)
+	}
+	signatures, err := u.PCRSignatures()
+	if err != nil {
+		return installer.Image{}, fmt.Errorf("reading the UKI on the stick: %w", err)
+	}
+	rootHash, err := runningRootHash()
+	if err != nil {
+		return installer.Image{}, err
+	}
+	_, keys := os.Stat(filepath.Join(s.esp, filepath.FromSlash(installer.AutoEnrolPath), "db.auth"))
+	return installer.Image{
+		Version: facts.Version, K3s: facts.K3s, RootHash: rootHash, RootBytes: s.size,
+		Signed: len(signatures) > 0, KeysToEnrol: keys == nil,
+	}, nil
+}
+
+// ThisImage describes the image that this machine runs, as far as it can be told
+// without its boot medium.
+func ThisImage() (installer.Image, error) {
+	facts, err := ReadImageFacts()
+	if err != nil {
+		return installer.Image{}, err
+	}
+	return installer.Image{Version: facts.Version, K3s: facts.K3s, Signed: true}, nil
+}

@@ -1,0 +1,152 @@
+package onbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+const (
+	stickDir   = "/run/stek/stick"
+	workDir    = "/run/stek"
+	cmdline    = "/proc/cmdline"
+	efivars    = "/sys/firmware/efi/efivars"
+	tpmDevice  = "/dev/tpmrm0"
+	answerFile = "stek/preseed.yaml" // on the stick's FAT partition
+)
+
+// Unattended installs the machine that it runs on, by the answer file on the stick.
+// Everything that a person should know goes to every console.
+func Unattended(ctx context.Context) error {
+	people := console.Open()
+	err := unattended(ctx, people)
+	switch {
+	case errors.Is(err, installer.ErrRestart):
+		return restart(ctx, people)
+	case err == nil:
+		return nil
+	}
+	people.Say("\nThis machine was not installed.")
+	var faults preseed.Faults
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			people.Say("%v", f)
+		}
+		people.Say("Mend stek/preseed.yaml on the stick, on any computer, and start again.")
+		return err
+	}
+	people.Say("%v", err)
+	if remedy := installer.RemedyOf(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
+		people.Say("What to do: %s.", remedy)
+	}
+	people.Say("You may switch the machine off now; the report is on the stick.")
+	return err
+}
+
+func unattended(ctx context.Context, people *console.Consoles) (err error) {
+	inv, err := hardware.Look(ctx, hardware.Host())
+	if err != nil {
+		return err
+	}
+	s, err := mountStick(inv, stickDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.unmount()) }()
+	rep := newReport(s.esp, inv)
+	defer func() { err = errors.Join(err, rep.close(err)) }()
+
+	image, err := s.image()
+	if err != nil {
+		return err
+	}
+	people.Say("stek %s, installer (k3s %s)", image.Version, image.K3s)
+	answers, err := s.answers()
+	if err != nil {
+		return err
+	}
+	plan, err := installer.Make(answers, inv, image)
+	if err != nil {
+		if errors.Is(err, disk.ErrInstalled) && s.installedThis(inv) {
+			people.Say("This machine is installed already, by this stick. Starting it from its disk.")
+			return startFromDisk(ctx, s, inv, people)
+		}
+		return err
+	}
+	rep.plan(plan, answers)
+	people.Say("The plan:")
+	_ = installer.WritePlan(people, plan)
+	lines := installer.PlainLines(people)
+	site := s.site(answers, people)
+	err = installer.Run(ctx, plan, site, func(e installer.Event) {
+		rep.event(e)
+		lines(e)
+	})
+	if err != nil {
+		return err
+	}
+	s.noteInstalled(inv)
+	return finish(ctx, answers.OnFinish, people)
+}
+
+// answers reads the answer file on the stick.
+func (s *stick) answers() (*preseed.Answers, error) {
+	content, err := os.ReadFile(filepath.Join(s.esp, filepath.FromSlash(answerFile)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &installer.Refusal{Status: installer.StatusInvalid,
+			Message: "there is no answer file on the stick",
+			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed init' writes one"}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer file on the stick: %w", err)
+	}
+	return preseed.Parse(answerFile, content)
+}
+
+func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
+	return &installer.Site{
+		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
+	}
+}
+
+// Install carries out a plan that was made for this machine by hand.
+func Install(ctx context.Context, answers *preseed.Answers, plan *installer.Plan, emit installer.Emit) (err error) {
+	inv, err := hardware.Look(ctx, hardware.Host())
+	if err != nil {
+		return err
+	}
+	s, err := mountStick(inv, stickDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.unmount()) }()
+	if plan.Image, err = s.image(); err != nil {
+		return err
+	}
+	return installer.Run(ctx, plan, s.site(answers, console.Open()), emit)
+}
+
+func runningRootHash() (string, error) {
+	line, err := os.ReadFile(cmdline)
+	if err != nil {
+		return "", err
+	}
+	for _, field := range strings.Fields(string(line)) {
+		if hash, ok := strings.CutPrefix(field, "roothash="); ok {
+			return hash, nil
+		}
+	}
+	return "", errors.New("the kernel command line has no roothash: this is not a stek image")
+}

@@ -1,0 +1,147 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/stek-edge/stek/firmware/bootcount"
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/vault"
+)
+
+// Where things lie on the ESP of stick and disk.
+const (
+	UKIPath          = "EFI/Linux/stek-a.efi"
+	HeaderBackupPath = "stek/header-backup.age"
+	ReportsPath      = "stek/reports"
+	AutoEnrolPath    = "loader/keys/auto"
+)
+
+const fatOptions = "umask=077,shortname=mixed,errors=remount-ro"
+
+// makeESP makes the boot partition with everything but what makes it bootable.
+func makeESP(ctx context.Context, r *run) error {
+	device := disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber)
+	if err := disk.MakeFAT32(ctx, r.site.Tools, device, "STEK"); err != nil {
+		return err
+	}
+	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
+		return fs.WalkDir(os.DirFS(r.site.StickESP), ".", func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() {
+				if strings.EqualFold(p, "stek") || strings.EqualFold(p, AutoEnrolPath) {
+					return fs.SkipDir // answers, reports and keys stay on the stick
+				}
+				return nil
+			}
+			if strings.EqualFold(path.Dir(p), "EFI/BOOT") || strings.EqualFold(path.Dir(p), "EFI/Linux") || strings.HasSuffix(p, "random-seed") {
+				return nil // the first two come last, the third is this medium's own
+			}
+			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(p)), filepath.Join(dir, filepath.FromSlash(p))); err != nil {
+				return fmt.Errorf("copying %s to the boot partition: %w", p, err)
+			}
+			return nil
+		})
+	})
+}
+
+// leaveReport leaves the recovery key where a person will find it, before the disk
+// can start, and the header's backup beside it on the disk. An age file on the
+// stick is all that leaves the machine.
+func leaveReport(ctx context.Context, r *run) error {
+	recovery := r.site.Answers.Encryption.Recovery
+	if recovery.Recipient != "" {
+		name := filepath.Join(r.site.StickESP, filepath.FromSlash(ReportsPath), FileName(r.plan.Box.Serial), "recovery-key.age")
+		about := fmt.Sprintf("recovery key of %s, disk %s", r.plan.NodeName, r.plan.Disk.Serial)
+		sealed, err := encryptRecovery(recovery.Recipient, r.keys.recovery, about)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(name, sealed); err != nil {
+			return fmt.Errorf("leaving the recovery key on the stick: %w", err)
+		}
+		r.note("the recovery key is in %s/%s/recovery-key.age on the stick, encrypted to %s", ReportsPath, FileName(r.plan.Box.Serial), recovery.Recipient)
+	}
+	if recovery.Show {
+		if err := showRecovery(ctx, r.site.Person, r.keys.recovery); err != nil {
+			return err
+		}
+	}
+	if recovery.Recipient == "" {
+		r.note("no backup of the volume's header is kept: there is nobody to encrypt it to")
+		return nil
+	}
+	m := &vault.Manager{Device: disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber), Runner: r.site.Tools}
+	to, err := vault.ParseRecipient(recovery.Recipient)
+	if err != nil {
+		return err
+	}
+	return r.site.mounted(disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber), "vfat", fatOptions, func(dir string) error {
+		return m.BackupHeader(ctx, filepath.Join(dir, filepath.FromSlash(HeaderBackupPath)), to)
+	})
+}
+
+// makeBootable writes what makes the disk start, in the order in which a power cut
+// does least harm: the UKI under a name that no loader looks at, then under its
+// own, then the loader, then the firmware's menu. After the loader the disk starts.
+func makeBootable(ctx context.Context, r *run) error {
+	esp := disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber)
+	err := r.site.mounted(esp, "vfat", fatOptions, func(dir string) error {
+		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
+		for _, f := range []struct{ from, to string }{
+			{UKIPath, path.Join(entry.Dir, entry.FileName())},
+			{"EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTX64.EFI"},
+		} {
+			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(f.from)), filepath.Join(dir, filepath.FromSlash(f.to))); err != nil {
+				return fmt.Errorf("writing %s: %w", f.to, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := addBootEntry(ctx, r.site.Tools, r.site.EFIVars, r.plan.Disk.Path, disk.ESPNumber); err != nil {
+		r.note("%v; the firmware will find the disk by itself, but may prefer the stick while it is in", err)
+	}
+	m := &vault.Manager{Device: disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber), Runner: r.site.Tools}
+	return m.SetLabel(ctx, vault.Label)
+}
+
+// enrolKeys puts the owner's Secure Boot keys into the firmware. The key is sealed
+// to PCR 7, which this changes, so the machine starts anew before anything else.
+func enrolKeys(ctx context.Context, r *run) error {
+	keep := r.site.Answers.Boot.MicrosoftKeys
+	if err := r.site.Enrol(filepath.Join(r.site.StickESP, filepath.FromSlash(AutoEnrolPath)), keep == nil || *keep); err != nil {
+		return err
+	}
+	return ErrRestart
+}
+
+// ErrRestart says that the machine has to start again from the stick before the
+// installation can go on.
+var ErrRestart = errors.New("the machine has to start again before the installation goes on")
+
+// showRecovery shows the recovery key once and waits until a person says that it
+// was written down.
+func showRecovery(ctx context.Context, p Person, key vault.RecoveryKey) error {
+	p.Say("\nThe recovery key of this box. It is shown once; without it nobody can help you when the disk does not open.\n\n  %s\n", key.Reveal())
+	for {
+		typed, err := p.Ask(ctx, "Write it down, then type its last eight letters:")
+		if err != nil {
+			return fmt.Errorf("waiting for the recovery key to be written down: %w", err)
+		}
+		if text := key.Reveal(); strings.EqualFold(strings.TrimSpace(string(typed)), text[len(text)-8:]) {
+			return nil
+		}
+		p.Say("Those are not its last eight letters.")
+	}
+}

@@ -1,0 +1,186 @@
+package installer
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/stek-edge/stek/firmware/uki"
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/installer/tpm"
+	"github.com/stek-edge/stek/installer/vault"
+)
+
+// unfinishedLabel marks a volume whose installation has not ended. The label is
+// changed when the disk is bootable; until then a new try may erase it without
+// being told so.
+const unfinishedLabel = "stek-unfinished"
+
+// makeState makes the encrypted volume, its keys and the file system on it. Nothing
+// of an earlier try is used: the volume is formatted anew, with new keys.
+func makeState(ctx context.Context, r *run) error {
+	r.keys.wipe()
+	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
+	device := disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber)
+	m := &vault.Manager{Device: device, Runner: r.site.Tools}
+
+	var order []vault.Kind
+	for _, u := range r.plan.Unlock {
+		order = append(order, vault.Kind(u.Method))
+	}
+	if err := m.Format(ctx, vault.FormatOptions{Recovery: r.keys.recovery, Label: unfinishedLabel, Order: order}); err != nil {
+		return err
+	}
+	auth := []byte(r.keys.recovery.Reveal())
+	defer clear(auth)
+	if err := r.fillState(ctx, device, auth); err != nil {
+		return err
+	}
+	if _, err := m.AddMaintenance(ctx, auth, r.keys.maintenance); err != nil {
+		return err
+	}
+	for _, u := range r.plan.Unlock {
+		r.note("making the key slot for %s", u.Method)
+		var err error
+		switch u.Method {
+		case preseed.UnlockTPM2:
+			err = r.enrolTPM(ctx, m, auth, u)
+		case preseed.UnlockPassphrase:
+			err = r.enrolPassphrase(ctx, m, auth)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillState opens the new volume, makes its file system and writes the node's own
+// files. ext4: its journal has the longest record of coming back from power cuts
+// in bounded time, every rescue system can repair it, and containerd's overlay
+// snapshots and k3s' database work on it without surprises. Checksums of data,
+// which btrfs would add, cost an SD card a second write of everything.
+func (r *run) fillState(ctx context.Context, device string, auth []byte) (err error) {
+	header, err := vault.Inspect(device)
+	if err != nil {
+		return err
+	}
+	volume, err := header.Unlock(ctx, vault.ByKey(vault.KindRecovery, auth))
+	if err != nil {
+		return err
+	}
+	defer volume.Close()
+	if r.usesTPM() {
+		if err := r.keepIdentity(ctx, volume); err != nil {
+			return err
+		}
+	}
+	mapped, err := volume.Map()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := vault.Unmap(); err == nil {
+			err = closing
+		}
+	}()
+	if err := disk.MakeExt4(ctx, r.site.Tools, mapped, "state"); err != nil {
+		return err
+	}
+	shadow, err := os.ReadFile(r.site.Shadow)
+	if err != nil {
+		return fmt.Errorf("reading the image's users: %w", err)
+	}
+	return r.site.mounted(mapped, "ext4", "", func(dir string) error {
+		if err := layNode(dir, r.plan, r.site.Answers, shadow); err != nil {
+			return err
+		}
+		return nodeFile{Maintenance, string(r.keys.maintenance), 0o600}.write(dir)
+	})
+}
+
+func (r *run) usesTPM() bool {
+	for _, u := range r.plan.Unlock {
+		if u.Method == preseed.UnlockTPM2 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) openTPM() (*tpm.Device, error) { return tpm.Open(r.site.TPM) }
+
+// keepIdentity tells the TPM which volume belongs to this box from now on.
+func (r *run) keepIdentity(ctx context.Context, volume *vault.Volume) error {
+	chip, err := r.openTPM()
+	if err != nil {
+		return err
+	}
+	defer chip.Close()
+	identity, err := volume.Identity(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	return chip.WriteIdentity(ctx, tpm.IdentityIndex, identity[crypto.SHA256])
+}
+
+// enrolTPM seals a key to what the first start from the disk will measure. PCR 11
+// cannot be read here, for stage1 has capped it: it is predicted from the UKI on the
+// stick, the same file that the disk gets.
+func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unlock) error {
+	image, err := uki.Open(filepath.Join(r.site.StickESP, filepath.FromSlash(UKIPath)))
+	if err != nil {
+		return fmt.Errorf("reading the UKI on the stick: %w", err)
+	}
+	chip, err := r.openTPM()
+	if err != nil {
+		return err
+	}
+	defer chip.Close()
+	now, err := chip.ReadPCRs(ctx, 7)
+	if err != nil {
+		return err
+	}
+	var options vault.TPM2Options
+	if u.Sealing == SealSigned {
+		options.Policy, err = SignedPolicy(image, now[7])
+	} else {
+		options.Policy, err = provisionalPolicy(image, now[7])
+	}
+	if err != nil {
+		return err
+	}
+	options.Policy.PIN = u.PIN
+	if u.Sealing == SealProvisional {
+		options.State = vault.StateProvisional
+	}
+	if u.PIN {
+		if options.PIN, err = r.pin(ctx); err != nil {
+			return err
+		}
+		defer clear(options.PIN)
+	}
+	_, err = m.AddTPM2(ctx, auth, chip, options)
+	return err
+}
+
+func (r *run) pin(ctx context.Context) ([]byte, error) {
+	pin := r.site.Answers.Encryption.TPM2.PIN.Reveal()
+	if pin != preseed.PINAsk {
+		return []byte(pin), nil
+	}
+	return askTwice(ctx, r.site.Person, "PIN of this box", preseed.MinPIN)
+}
+
+func (r *run) enrolPassphrase(ctx context.Context, m *vault.Manager, auth []byte) error {
+	passphrase, err := askTwice(ctx, r.site.Person, "passphrase of this box", 8)
+	if err != nil {
+		return err
+	}
+	defer clear(passphrase)
+	_, err = m.AddPassphrase(ctx, auth, passphrase)
+	return err
+}
