@@ -19,6 +19,11 @@ const (
 // PCR11 is the register that systemd-stub measures an image into.
 const PCR11 = 11
 
+// maxZeroFill bounds how many bytes a section may have in memory but not in
+// the file, so that a hostile file of a few bytes cannot cost seconds of
+// hashing. Images have none, or less than a page.
+const maxZeroFill = 1 << 20
+
 // ErrUnpredictable says that PCR 11 of an image depends on more than the image.
 var ErrUnpredictable = errors.New("PCR 11 of this image cannot be predicted")
 
@@ -61,10 +66,11 @@ func (i *Image) PredictPCR11(phases ...string) (PCR, error) {
 		h := sha256.New()
 		data := i.file.FileData(s)
 		h.Write(data)
-		zeros := make([]byte, 1<<16)
-		for left := int(s.VirtualSize) - len(data); left > 0; left -= len(zeros) {
-			h.Write(zeros[:min(left, len(zeros))])
+		fill := int(s.VirtualSize) - len(data)
+		if fill > maxZeroFill {
+			return PCR{}, fmt.Errorf("%w: section %s asks for %d bytes of zeros", ErrUnpredictable, name, fill)
 		}
+		h.Write(make([]byte, fill))
 		pcr.extendDigest([sha256.Size]byte(h.Sum(nil)))
 	}
 	for _, phase := range phases {
