@@ -1,0 +1,191 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/stek-edge/stek/firmware/secureboot"
+	"github.com/stek-edge/stek/images/component"
+	"github.com/stek-edge/stek/images/k3s"
+	"github.com/stek-edge/stek/images/lock"
+	"github.com/stek-edge/stek/images/root"
+)
+
+// Options say what image is wanted.
+type Options struct {
+	Arch    string           // amd64
+	Version string           // of stek, shown by the image
+	Output  string           // the image file to write
+	K3s     component.Source // component.Module or component.Release
+	Pin     k3s.Pin          // with component.Release
+	K3sURL  string           // with component.Release; empty for the project's own
+	Stek    string           // the stek program for Arch; empty for the one that runs
+	Mirrors []string         // Debian mirrors; empty for those of this machine
+	Keys    string           // key directory; made when it is not there
+	Cache   string           // kept from build to build
+	Lock    string           // components.lock
+	Locked  bool             // refuse what is not in the lock
+	Epoch   time.Time        // time stamp of everything in the image
+	Report  component.Report
+}
+
+// DefaultEpoch is the time stamp of an image when nobody asks for another. It is a
+// date, not the time of the build, so that images can be compared.
+var DefaultEpoch = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// Result tells what was built.
+type Result struct {
+	Output   string          `json:"output"`
+	Version  string          `json:"version"`
+	RootHash string          `json:"root-hash"`
+	K3s      string          `json:"k3s"`
+	Sizes    []root.PartSize `json:"sizes"`           // of the root, before it is packed
+	RootSize int64           `json:"root-size"`       // packed, with its hash tree, bytes
+	UKISize  int64           `json:"uki-size"`        // bytes
+	NewKeys  bool            `json:"new-keys"`        // the key directory was made
+	Lock     lock.Difference `json:"lock-difference"` // against the lock before
+	Warnings []string        `json:"warnings,omitempty"`
+}
+
+// Build makes an image.
+func Build(ctx context.Context, o Options) (*Result, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	keys, fresh, err := secureboot.LoadOrCreate(o.Keys, o.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Output: o.Output, Version: o.Version, NewKeys: fresh}
+	resolved, err := o.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := o.programs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if result.Lock, err = o.checkLock(append(resolved.Components(), parts.locked...)); err != nil {
+		return nil, err
+	}
+	result.K3s = parts.k3sLabel
+	base, err := resolved.Bootstrap(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tree, closer, err := base.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	made, err := o.root(ctx, base.Key, tree, parts)
+	if err != nil {
+		return nil, err
+	}
+	result.RootHash, result.RootSize, result.Sizes, result.Warnings = made.Verity.RootHash, made.Verity.Size, made.Sizes, made.UnusedRules
+	uki, err := o.uki(ctx, tree, made.Verity, keys)
+	if err != nil {
+		return nil, err
+	}
+	result.UKISize = int64(len(uki.image))
+	if err := o.disk(ctx, uki, made, keys); err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (o *Options) complete() error {
+	var missing []error
+	if o.Arch != "amd64" {
+		missing = append(missing, fmt.Errorf("images for %q are not in this version; use amd64", o.Arch))
+	}
+	if o.Output == "" {
+		missing = append(missing, errors.New("name the image file to write"))
+	}
+	if o.K3s != component.Module && o.K3s != component.Release {
+		missing = append(missing, errors.New("say where k3s is to come from: release for production, module (built from source) for development and tests"))
+	}
+	if o.Cache == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			missing = append(missing, fmt.Errorf("no place for the cache: %w", err))
+		}
+		o.Cache = filepath.Join(dir, "stek")
+	}
+	if o.Keys == "" {
+		missing = append(missing, errors.New("name the folder with the signing keys; it is made when it is not there"))
+	}
+	if o.Stek == "" {
+		self, err := os.Executable()
+		if err != nil {
+			missing = append(missing, err)
+		}
+		o.Stek = self
+	}
+	if o.Epoch.IsZero() {
+		o.Epoch = DefaultEpoch
+	}
+	return errors.Join(missing...)
+}
+
+// work is the folder for what is being made.
+func (o *Options) work() (string, error) {
+	dir := filepath.Join(o.Cache, "work")
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+func (o *Options) resolve(ctx context.Context) (*root.Resolved, error) {
+	mirror := root.Mirror{}
+	switch len(o.Mirrors) {
+	case 0:
+		var err error
+		if mirror, err = root.HostMirror(os.DirFS("/")); err != nil {
+			return nil, err
+		}
+	case 1:
+		mirror.Main = o.Mirrors[0]
+	default:
+		mirror.Main, mirror.Security = o.Mirrors[0], o.Mirrors[1]
+	}
+	return root.Resolve(ctx, root.Source{
+		Arch: o.Arch, Mirror: mirror, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),
+	})
+}
+
+// reporter turns the reports of the root's builder into the image's.
+func (o *Options) reporter() root.Reporter {
+	started := time.Now()
+	return func(p root.Progress) {
+		o.Report.Send(component.Progress{Task: p.Message, Unit: "bytes", Done: p.Done, Total: p.Total, Elapsed: time.Since(started)})
+	}
+}
+
+// checkLock compares what was found with the lock. Without Locked the lock is
+// written anew and the difference is for the caller to show.
+func (o *Options) checkLock(components []lock.Component) (lock.Difference, error) {
+	if o.Lock == "" {
+		return lock.Difference{}, nil
+	}
+	old, err := lock.Read(o.Lock)
+	if err != nil {
+		return lock.Difference{}, err
+	}
+	if o.Locked {
+		return lock.Difference{}, old.Require(o.Arch, components)
+	}
+	now := old.Replace(o.Arch, components)
+	return lock.Compare(old, now), now.Write(o.Lock)
+}
+
+func toJSON(v any) []byte {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic(err) // plain data
+	}
+	return append(b, '\n')
+}
