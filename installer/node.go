@@ -41,7 +41,7 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 	if len(a.Node.Admin.SSHKeys) > 0 {
 		files = append(files, nodeFile{filepath.Join(stateRoot, ".ssh/authorized_keys"), strings.Join(a.Node.Admin.SSHKeys, "\n") + "\n", 0o600})
 	}
-	if a.Node.Admin.PasswordHash.IsSet() {
+	if a.Node.Admin.PasswordHash != "" {
 		with, err := setPassword(shadow, "root", a.Node.Admin.PasswordHash.Reveal())
 		if err != nil {
 			return err
@@ -50,10 +50,23 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 			nodeFile{filepath.Join(stateEtc, "shadow"), string(with), 0o640},
 			nodeFile{filepath.Join(stateEtc, "stek/console-login"), "", 0o644})
 	}
-	for name, content := range k3s.Files(a, plan.NodeName) {
-		files = append(files, nodeFile{filepath.Join(stateEtc, strings.TrimPrefix(name, "etc/")), content, 0o600})
+	rendered, err := k3s.Render(*a, k3s.Facts{Name: plan.NodeName, Source: plan.Image.K3sSource})
+	if err != nil {
+		return fmt.Errorf("rendering the configuration of k3s: %w", err)
 	}
-	record, err := json.MarshalIndent(Record{Plan: plan, Answers: preseed.RedactedJSON(a)}, "", "  ")
+	for _, f := range rendered {
+		below, ok := strings.CutPrefix(f.Path, "/etc/")
+		if !ok || f.Link != "" {
+			return fmt.Errorf("%s is not a file below /etc", f.Path)
+		}
+		files = append(files, nodeFile{filepath.Join(stateEtc, below), string(f.Data), f.Mode.Perm()})
+	}
+	// Secrets marshal as a marker, so the answers are redacted by their types.
+	answers, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	record, err := json.MarshalIndent(Record{Plan: plan, Answers: answers}, "", "  ")
 	if err != nil {
 		return err
 	}

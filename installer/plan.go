@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,8 +15,10 @@ import (
 type Image struct {
 	Version     string `json:"version"`
 	K3s         string `json:"k3s"`           // version and source, in words
+	K3sSource   string `json:"k3s-source"`    // module | release
 	RootHash    string `json:"root-hash"`     // of the verity tree, hex
 	RootBytes   uint64 `json:"root-bytes"`    // root file system and tree together
+	HashOffset  uint64 `json:"hash-offset"`   // where in the root partition the verity superblock lies, bytes
 	Signed      bool   `json:"signed"`        // the UKI carries a PCR signature
 	KeysToEnrol bool   `json:"keys-to-enrol"` // the stick holds Secure Boot keys
 }
@@ -44,13 +47,9 @@ type Box struct {
 
 // DiskPlan is what happens to the disk.
 type DiskPlan struct {
-	Path       string           `json:"path"` // of this start only
-	Serial     string           `json:"serial"`
-	Model      string           `json:"model,omitempty"`
-	Bus        string           `json:"bus"`
-	Size       uint64           `json:"size"`   // bytes
-	Erased     []string         `json:"erased"` // what is on it now and will be gone
-	Partitions []disk.Partition `json:"partitions"`
+	Chosen hardware.Disk `json:"chosen"` // as it was when the plan was made
+	Erased []string      `json:"erased"` // what is on it now and will be gone
+	Layout disk.Layout   `json:"layout"`
 }
 
 // Unlock is one way in which the disk will be opened.
@@ -79,8 +78,9 @@ const (
 )
 
 // Make plans an installation. It touches nothing and depends on nothing but its
-// arguments. An error is a *Refusal.
-func Make(a *preseed.Answers, inv *hardware.Inventory, img Image) (*Plan, error) {
+// arguments; ids are the identities of the partition table, new ones or those of a
+// try that was cut short. An error is a *Refusal.
+func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) (*Plan, error) {
 	if inv.Firmware.Type != "uefi" {
 		return nil, &Refusal{Status: StatusMissing,
 			Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),
@@ -88,21 +88,29 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image) (*Plan, error)
 	}
 	if inv.Memory < minMemory {
 		return nil, &Refusal{Status: StatusMissing,
-			Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", disk.Size(inv.Memory), disk.Size(minMemory)),
+			Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", hardware.Size(inv.Memory), hardware.Size(minMemory)),
 			Remedy:  "add memory or use another machine"}
 	}
-	target, refusal := disk.Select(inv, a.Disk)
+	target, refusal := disk.Select(inv, consent(a.Disk, inv, ids))
 	if refusal != nil {
-		return nil, &Refusal{Status: StatusRefused, Message: refusal.Message, Remedy: refusal.Remedy(), Cause: refusal}
+		return nil, &Refusal{Status: StatusRefused, Message: refusal.Message, Remedy: refusal.Remedy, Cause: refusal}
 	}
-	layout, err := disk.Layout(target, inv.Arch, img.RootHash)
+	hash, err := hex.DecodeString(img.RootHash)
 	if err != nil {
-		return nil, &Refusal{Status: StatusRefused, Message: err.Error(), Remedy: "use a larger disk", Cause: err}
+		return nil, &Refusal{Status: StatusInvalid, Message: "the root hash of this image is not hex", Cause: err}
+	}
+	layout, err := disk.Plan(target.Size, target.SectorSize, inv.Arch, hash, ids)
+	if err != nil {
+		return nil, &Refusal{Status: StatusRefused, Message: err.Error(), Cause: err}
 	}
 	if img.RootBytes > disk.RootSize {
 		return nil, &Refusal{Status: StatusInvalid,
-			Message: fmt.Sprintf("the root file system of this image takes %s and a slot holds %s", disk.Size(img.RootBytes), disk.Size(disk.RootSize)),
+			Message: fmt.Sprintf("the root file system of this image takes %s and a slot holds %s", hardware.Size(img.RootBytes), hardware.Size(disk.RootSize)),
 			Remedy:  "build the image with less in it"}
+	}
+	name, err := nodeName(a, inv)
+	if err != nil {
+		return nil, &Refusal{Status: StatusInvalid, Message: err.Error(), Remedy: "give node.name a name without that part", Cause: err}
 	}
 	enrol, err := planEnrol(a, inv, img)
 	if err != nil {
@@ -115,10 +123,10 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image) (*Plan, error)
 	p := &Plan{
 		Image:    img,
 		Box:      Box(inv.Board),
-		NodeName: nodeName(a, inv),
+		NodeName: name,
 		Disk: DiskPlan{
-			Path: target.Path, Serial: target.Serial, Model: target.Model, Bus: target.Bus, Size: target.Size,
-			Erased: disk.Erased(target), Partitions: layout,
+			Chosen: target,
+			Erased: disk.Losses(target), Layout: layout,
 		},
 		Unlock:   unlock,
 		Recovery: recoveryWords(a.Encryption.Recovery),
@@ -134,7 +142,28 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image) (*Plan, error)
 // firmware and graphics take of a 2 GB machine.
 const minMemory = 1700 << 20 // bytes
 
-func nodeName(a *preseed.Answers, inv *hardware.Inventory) string {
+// consent adds to what the answers allow that a table which an interrupted try of
+// this very installation wrote may be replaced: there is nothing on it yet. Once
+// the volume carries the label of a finished one, it takes disk.reinstall.
+func consent(want preseed.Disk, inv *hardware.Inventory, ids disk.IDs) preseed.Disk {
+	for _, d := range inv.Disks {
+		if ids.Disk != "" && d.TableGUID == ids.Disk && !finished(d) {
+			want.Erase, want.Reinstall = true, true
+		}
+	}
+	return want
+}
+
+func finished(d hardware.Disk) bool {
+	for _, p := range d.Partitions {
+		if p.Name == disk.State && p.Label == disk.StateLabel {
+			return true
+		}
+	}
+	return false
+}
+
+func nodeName(a *preseed.Answers, inv *hardware.Inventory) (string, error) {
 	mac := ""
 	for _, n := range inv.NICs {
 		if n.Type == "ethernet" && n.MAC != "" {
@@ -172,7 +201,7 @@ func planUnlock(a *preseed.Answers, inv *hardware.Inventory, img Image, enrol bo
 			if err := usableTPM(inv.TPM); err != nil {
 				return nil, err
 			}
-			u := Unlock{Method: method, PIN: a.Encryption.TPM2.PIN.IsSet()}
+			u := Unlock{Method: method, PIN: a.Encryption.TPM2.PIN != ""}
 			switch {
 			case (inv.Firmware.SecureBoot || enrol) && img.Signed:
 				u.Sealing = SealSigned
@@ -224,8 +253,8 @@ func recoveryWords(r preseed.Recovery) string {
 
 func planSteps(p *Plan) []Step {
 	steps := []Step{
-		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", p.Disk.Serial)},
-		{StepRoot, fmt.Sprintf("copy the root file system (%s) and compare it", disk.Size(p.Image.RootBytes))},
+		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", p.Disk.Chosen.Serial)},
+		{StepRoot, fmt.Sprintf("copy the root file system (%s) and compare it", hardware.Size(p.Image.RootBytes))},
 		{StepState, "make the encrypted volume and its keys"},
 		{StepESP, "make the boot partition"},
 		{StepReport, "leave the recovery key and the report on the stick"},

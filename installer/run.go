@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -45,7 +44,7 @@ type run struct {
 // Run carries out a plan on a machine. It stops at the first step that fails; the
 // machine then still starts from the stick, and the next Run takes up the work.
 func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
-	j, err := openJournal(filepath.Join(site.StickESP, "stek", "journal", FileName(plan.Box.Serial)+".jsonl"), plan.digest())
+	j, err := openJournal(JournalPath(site.StickESP, plan.Box.Serial), plan.digest())
 	if err != nil {
 		return err
 	}
@@ -79,9 +78,9 @@ func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 }
 
 // progress reports bytes, at most ten times a second.
-func (r *run) progress(total uint64) func(done uint64) {
+func (r *run) progress() func(done, total uint64) {
 	var last time.Time
-	return func(done uint64) {
+	return func(done, total uint64) {
 		now := r.site.Now()
 		if done < total && now.Sub(last) < 100*time.Millisecond {
 			return

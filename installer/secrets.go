@@ -20,6 +20,10 @@ func (s *secrets) wipe() {
 	*s = secrets{}
 }
 
+// minPIN is the least length of a PIN, in characters. The TPM slows guessing down, so
+// that a short one is worth something.
+const minPIN = 6
+
 // Person is whoever stands at the machine.
 type Person interface {
 	// Say shows a message.

@@ -1,7 +1,10 @@
 package installer
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/stek-edge/stek/firmware/bootcount"
+	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -20,15 +24,20 @@ const (
 	UKIPath          = "EFI/Linux/stek-a.efi"
 	HeaderBackupPath = "stek/header-backup.age"
 	ReportsPath      = "stek/reports"
-	AutoEnrolPath    = "loader/keys/auto"
+	AutoEnrolPath    = "stek/keys/with-microsoft"
+	OwnKeysPath      = "stek/keys/own-only"
 )
 
 const fatOptions = "umask=077,shortname=mixed,errors=remount-ro"
 
 // makeESP makes the boot partition with everything but what makes it bootable.
 func makeESP(ctx context.Context, r *run) error {
-	device := disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber)
-	if err := disk.MakeFAT32(ctx, r.site.Tools, device, "STEK"); err != nil {
+	device := r.partition(disk.ESP)
+	volumeID, err := randomUint32()
+	if err != nil {
+		return err
+	}
+	if err := disk.MakeESP(ctx, disk.Exec{}, device, r.plan.Disk.Chosen.SectorSize, volumeID); err != nil {
 		return err
 	}
 	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
@@ -37,7 +46,7 @@ func makeESP(ctx context.Context, r *run) error {
 				return err
 			}
 			if d.IsDir() {
-				if strings.EqualFold(p, "stek") || strings.EqualFold(p, AutoEnrolPath) {
+				if strings.EqualFold(p, "stek") {
 					return fs.SkipDir // answers, reports and keys stay on the stick
 				}
 				return nil
@@ -60,7 +69,7 @@ func leaveReport(ctx context.Context, r *run) error {
 	recovery := r.site.Answers.Encryption.Recovery
 	if recovery.Recipient != "" {
 		name := filepath.Join(r.site.StickESP, filepath.FromSlash(ReportsPath), FileName(r.plan.Box.Serial), "recovery-key.age")
-		about := fmt.Sprintf("recovery key of %s, disk %s", r.plan.NodeName, r.plan.Disk.Serial)
+		about := fmt.Sprintf("recovery key of %s, disk %s", r.plan.NodeName, r.plan.Disk.Chosen.Serial)
 		sealed, err := encryptRecovery(recovery.Recipient, r.keys.recovery, about)
 		if err != nil {
 			return err
@@ -79,13 +88,13 @@ func leaveReport(ctx context.Context, r *run) error {
 		r.note("no backup of the volume's header is kept: there is nobody to encrypt it to")
 		return nil
 	}
-	m := &vault.Manager{Device: disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber), Runner: r.site.Tools}
+	m := &vault.Manager{Device: r.partition(disk.State)}
 	to, err := vault.ParseRecipient(recovery.Recipient)
 	if err != nil {
 		return err
 	}
-	return r.site.mounted(disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber), "vfat", fatOptions, func(dir string) error {
-		return m.BackupHeader(ctx, filepath.Join(dir, filepath.FromSlash(HeaderBackupPath)), to)
+	return r.site.mounted(r.partition(disk.ESP), "vfat", fatOptions, func(dir string) error {
+		return m.BackupHeader(ctx, filepath.Join(dir, filepath.FromSlash(HeaderBackupPath)), to, nil)
 	})
 }
 
@@ -93,7 +102,7 @@ func leaveReport(ctx context.Context, r *run) error {
 // does least harm: the UKI under a name that no loader looks at, then under its
 // own, then the loader, then the firmware's menu. After the loader the disk starts.
 func makeBootable(ctx context.Context, r *run) error {
-	esp := disk.PartitionPath(r.plan.Disk.Path, disk.ESPNumber)
+	esp := r.partition(disk.ESP)
 	err := r.site.mounted(esp, "vfat", fatOptions, func(dir string) error {
 		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
 		for _, f := range []struct{ from, to string }{
@@ -109,21 +118,51 @@ func makeBootable(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := addBootEntry(ctx, r.site.Tools, r.site.EFIVars, r.plan.Disk.Path, disk.ESPNumber); err != nil {
+	if err := addBootEntry(ctx, r.site.Tools, r.site.EFIVars, r.plan.Disk.Chosen.Path, r.part(disk.ESP).Number); err != nil {
 		r.note("%v; the firmware will find the disk by itself, but may prefer the stick while it is in", err)
 	}
-	m := &vault.Manager{Device: disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber), Runner: r.site.Tools}
+	m := &vault.Manager{Device: r.partition(disk.State)}
 	return m.SetLabel(ctx, vault.Label)
 }
 
 // enrolKeys puts the owner's Secure Boot keys into the firmware. The key is sealed
 // to PCR 7, which this changes, so the machine starts anew before anything else.
-func enrolKeys(ctx context.Context, r *run) error {
-	keep := r.site.Answers.Boot.MicrosoftKeys
-	if err := r.site.Enrol(filepath.Join(r.site.StickESP, filepath.FromSlash(AutoEnrolPath)), keep == nil || *keep); err != nil {
+// Which of Microsoft's certificates go with them was decided when the image was
+// built; the answers choose between the two sets that it carries.
+func enrolKeys(_ context.Context, r *run) error {
+	dir := AutoEnrolPath
+	if keep := r.site.Answers.Boot.MicrosoftKeys; keep != nil && !*keep {
+		dir = OwnKeysPath
+	}
+	keys, err := secureboot.ReadVariables(filepath.Join(r.site.StickESP, filepath.FromSlash(dir)))
+	if err != nil {
+		return err
+	}
+	if err := secureboot.Enrol(r.site.EFIVars, keys); err != nil {
 		return err
 	}
 	return ErrRestart
+}
+
+func randomUint32() (uint32, error) {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint32(b[:]), nil
+}
+
+// encryptRecovery makes the age file with the recovery key.
+func encryptRecovery(recipient string, key vault.RecoveryKey, about string) ([]byte, error) {
+	to, err := vault.ParseRecipient(recipient)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := vault.EncryptRecoveryKey(&b, to, key, about); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // ErrRestart says that the machine has to start again from the stick before the

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -24,8 +23,8 @@ const unfinishedLabel = "stek-unfinished"
 func makeState(ctx context.Context, r *run) error {
 	r.keys.wipe()
 	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
-	device := disk.PartitionPath(r.plan.Disk.Path, disk.StateNumber)
-	m := &vault.Manager{Device: device, Runner: r.site.Tools}
+	device := r.partition(disk.State)
+	m := &vault.Manager{Device: device}
 
 	var order []vault.Kind
 	for _, u := range r.plan.Unlock {
@@ -46,9 +45,9 @@ func makeState(ctx context.Context, r *run) error {
 		r.note("making the key slot for %s", u.Method)
 		var err error
 		switch u.Method {
-		case preseed.UnlockTPM2:
+		case "tpm2":
 			err = r.enrolTPM(ctx, m, auth, u)
-		case preseed.UnlockPassphrase:
+		case "passphrase":
 			err = r.enrolPassphrase(ctx, m, auth)
 		}
 		if err != nil {
@@ -68,7 +67,7 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 	if err != nil {
 		return err
 	}
-	volume, err := header.Unlock(ctx, vault.ByKey(vault.KindRecovery, auth))
+	volume, err := header.Unlock(ctx, vault.ByKey(auth))
 	if err != nil {
 		return err
 	}
@@ -87,7 +86,7 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 			err = closing
 		}
 	}()
-	if err := disk.MakeExt4(ctx, r.site.Tools, mapped, "state"); err != nil {
+	if err := disk.MakeState(ctx, disk.Exec{}, mapped); err != nil {
 		return err
 	}
 	shadow, err := os.ReadFile(r.site.Shadow)
@@ -104,7 +103,7 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 
 func (r *run) usesTPM() bool {
 	for _, u := range r.plan.Unlock {
-		if u.Method == preseed.UnlockTPM2 {
+		if u.Method == "tpm2" {
 			return true
 		}
 	}
@@ -169,10 +168,10 @@ func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unl
 
 func (r *run) pin(ctx context.Context) ([]byte, error) {
 	pin := r.site.Answers.Encryption.TPM2.PIN.Reveal()
-	if pin != preseed.PINAsk {
+	if pin != "ask" {
 		return []byte(pin), nil
 	}
-	return askTwice(ctx, r.site.Person, "PIN of this box", preseed.MinPIN)
+	return askTwice(ctx, r.site.Person, "PIN of this box", minPIN)
 }
 
 func (r *run) enrolPassphrase(ctx context.Context, m *vault.Manager, auth []byte) error {

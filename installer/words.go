@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
@@ -19,14 +20,14 @@ func WritePlan(w io.Writer, p *Plan) error {
 	line("Machine", "%s", orUnknown(strings.TrimSpace(p.Box.Vendor+" "+p.Box.Product)+serialWords(p.Box.Serial)))
 	line("Node", "%s, k3s %s", p.NodeName, p.Role)
 	line("Image", "stek %s, k3s %s", p.Image.Version, orUnknown(p.Image.K3s))
-	line("Disk", "%s %s, %s, %s, serial %s", orUnknown(p.Disk.Model), p.Disk.Path, hardware.Size(p.Disk.Size), p.Disk.Bus, orUnknown(p.Disk.Serial))
+	line("Disk", "%s", disk.Describe(p.Disk.Chosen))
 	if len(p.Disk.Erased) == 0 {
 		line("Erased", "nothing: the disk is empty")
 	}
 	for i, e := range p.Disk.Erased {
 		line(first(i, "Erased"), "%s", e)
 	}
-	for i, part := range p.Disk.Partitions {
+	for i, part := range p.Disk.Layout.Partitions {
 		line(first(i, "Layout"), "%d %-7s %9s", part.Number, part.Name, hardware.Size(part.Size))
 	}
 	for i, u := range p.Unlock {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/onbox"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -61,7 +63,11 @@ for a captured machine (see 'stek hardware show --output json').`,
 		if err != nil && !dryRun {
 			return err
 		}
-		plan, err := installer.Make(answers, inv, image)
+		ids, err := disk.NewIDs(rand.Reader)
+		if err != nil {
+			return err
+		}
+		plan, err := installer.Make(answers, inv, image, ids)
 		if err != nil {
 			return err
 		}

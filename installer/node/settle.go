@@ -11,7 +11,6 @@ import (
 	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -54,7 +53,7 @@ var ErrNeedsPIN = errors.New("the key has a PIN, so it cannot be bound without a
 // enrol adds a slot with the final policy for the PCRs that stage1 saw at this start.
 func (f *Facts) enrol(ctx context.Context, m *vault.Manager, secureBoot bool, tpmSpec string) error {
 	for _, u := range f.Record.Plan.Unlock {
-		if u.Method == preseed.UnlockTPM2 && u.PIN {
+		if u.Method == "tpm2" && u.PIN {
 			return ErrNeedsPIN
 		}
 	}
@@ -136,4 +135,4 @@ func (f *Facts) backUpHeader(ctx context.Context, m *vault.Manager) error {
 }
 
 // esp is the boot partition of the booted disk.
-func (f *Facts) esp() string { return disk.PartitionPath(f.Disk, disk.ESPNumber) }
+func (f *Facts) esp() string { return disk.PartitionPath(f.Disk, 1) }

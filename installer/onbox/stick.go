@@ -11,7 +11,9 @@ import (
 
 	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/stage1"
 )
 
 // imageFile is what the image says about itself; the builder writes it.
@@ -19,8 +21,9 @@ const imageFile = "/usr/share/stek/image.json"
 
 // ImageFacts is the content of the image's own description.
 type ImageFacts struct {
-	Version string `json:"version"`
-	K3s     string `json:"k3s"` // version and source, in words
+	Version   string `json:"version"`
+	K3s       string `json:"k3s"`        // version and source, in words
+	K3sSource string `json:"k3s-source"` // module | release
 }
 
 // ReadImageFacts reads the description of the image that is running.
@@ -54,10 +57,10 @@ func mountStick(inv *hardware.Inventory, dir string) (*stick, error) {
 		var esp string
 		for _, p := range d.Partitions {
 			switch p.Name {
-			case "esp":
-				esp = partitionDevice(d.Path, p.Number)
-			case "root-a":
-				s.root, s.size = partitionDevice(d.Path, p.Number), p.Size
+			case disk.ESP:
+				esp = disk.PartitionPath(d.Path, p.Number)
+			case disk.RootA:
+				s.root, s.size = disk.PartitionPath(d.Path, p.Number), p.Size
 			}
 		}
 		if esp == "" || s.root == "" {
@@ -90,13 +93,17 @@ func (s *stick) image() (installer.Image, error) {
 	if err != nil {
 		return installer.Image{}, fmt.Errorf("reading the UKI on the stick: %w", err)
 	}
-	rootHash, err := runningRootHash()
+	line, err := os.ReadFile(cmdline)
+	if err != nil {
+		return installer.Image{}, err
+	}
+	root, err := stage1.ParseCmdline(string(line))
 	if err != nil {
 		return installer.Image{}, err
 	}
 	_, keys := os.Stat(filepath.Join(s.esp, filepath.FromSlash(installer.AutoEnrolPath), "db.auth"))
 	return installer.Image{
-		Version: facts.Version, K3s: facts.K3s, RootHash: rootHash, RootBytes: s.size,
+		Version: facts.Version, K3s: facts.K3s, K3sSource: facts.K3sSource, RootHash: root.Hash, RootBytes: s.size, HashOffset: root.HashOffset(),
 		Signed: len(signatures) > 0, KeysToEnrol: keys == nil,
 	}, nil
 }
@@ -108,5 +115,5 @@ func ThisImage() (installer.Image, error) {
 	if err != nil {
 		return installer.Image{}, err
 	}
-	return installer.Image{Version: facts.Version, K3s: facts.K3s, Signed: true}, nil
+	return installer.Image{Version: facts.Version, K3s: facts.K3s, K3sSource: facts.K3sSource, Signed: true}, nil
 }

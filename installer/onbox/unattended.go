@@ -2,6 +2,7 @@ package onbox
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,9 +77,15 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := installer.Make(answers, inv, image)
+	journal := installer.JournalPath(s.esp, inv.Board.Serial)
+	ids, err := installer.LoadIDs(journal, rand.Reader)
 	if err != nil {
-		if errors.Is(err, disk.ErrInstalled) && s.installedThis(inv) {
+		return err
+	}
+	plan, err := installer.Make(answers, inv, image, ids)
+	if err != nil {
+		var refused *disk.Refusal
+		if errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && s.installedThis(inv) {
 			people.Say("This machine is installed already, by this stick. Starting it from its disk.")
 			return startFromDisk(ctx, s, inv, people)
 		}
@@ -97,6 +104,9 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 		return err
 	}
 	s.noteInstalled(inv)
+	if err := installer.CloseJournal(journal); err != nil {
+		return err
+	}
 	return finish(ctx, answers.OnFinish, people)
 }
 
@@ -136,17 +146,4 @@ func Install(ctx context.Context, answers *preseed.Answers, plan *installer.Plan
 		return err
 	}
 	return installer.Run(ctx, plan, s.site(answers, console.Open()), emit)
-}
-
-func runningRootHash() (string, error) {
-	line, err := os.ReadFile(cmdline)
-	if err != nil {
-		return "", err
-	}
-	for _, field := range strings.Fields(string(line)) {
-		if hash, ok := strings.CutPrefix(field, "roothash="); ok {
-			return hash, nil
-		}
-	}
-	return "", errors.New("the kernel command line has no roothash: this is not a stek image")
 }

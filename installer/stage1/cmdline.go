@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// rootSpec is what the kernel command line says about the root file system. The
+// RootSpec is what the kernel command line says about the root file system. The
 // command line lies inside the UKI, which is measured and, with Secure Boot,
 // signed, so these values are as trustworthy as the kernel itself.
-type rootSpec struct {
+type RootSpec struct {
 	Hash    string // root hash of the verity tree, lower-case hex, 32 bytes
 	Salt    string // salt of the verity tree, lower-case hex
 	Blocks  uint64 // data blocks of 4096 bytes; the superblock follows, then the tree
@@ -20,17 +20,20 @@ type rootSpec struct {
 
 const verityBlock = 4096 // bytes, data and hash blocks alike
 
+// HashOffset is where in the root partition the verity superblock lies, in bytes.
+func (r RootSpec) HashOffset() uint64 { return r.Blocks * verityBlock }
+
 // guid returns the GPT partition GUID that a root with this hash has: the first 128 bits
 // of the root hash, as the Discoverable Partitions Specification (UAPI.2) lays down.
-func (r rootSpec) guid() string {
+func (r RootSpec) guid() string {
 	h := r.Hash[:32]
 	return strings.Join([]string{h[0:8], h[8:12], h[12:16], h[16:20], h[20:32]}, "-")
 }
 
-// parseCmdline reads the parameters of stage1 out of a kernel command line. A key
+// ParseCmdline reads the parameters of stage1 out of a kernel command line. A key
 // given twice is refused: the second one would have come from outside the UKI.
-func parseCmdline(line string) (rootSpec, error) {
-	var spec rootSpec
+func ParseCmdline(line string) (RootSpec, error) {
+	var spec RootSpec
 	seen := map[string]bool{}
 	var faults []error
 	for _, field := range strings.Fields(line) {

@@ -20,7 +20,7 @@ func TestParseCmdline(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			spec, err := parseCmdline(tt.line)
+			spec, err := ParseCmdline(tt.line)
 			if tt.wantErr == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -38,7 +38,7 @@ func TestParseCmdline(t *testing.T) {
 }
 
 func TestRootGUIDIsTheStartOfTheHash(t *testing.T) {
-	spec := rootSpec{Hash: "00112233445566778899aabbccddeeff" + strings.Repeat("00", 16)}
+	spec := RootSpec{Hash: "00112233445566778899aabbccddeeff" + strings.Repeat("00", 16)}
 	if got, want := spec.guid(), "00112233-4455-6677-8899-aabbccddeeff"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -48,7 +48,7 @@ func FuzzParseCmdline(f *testing.F) {
 	f.Add("roothash=ab stek.root.blocks=1")
 	f.Add("stek.=\x00 roothash")
 	f.Fuzz(func(t *testing.T, line string) {
-		spec, err := parseCmdline(line)
+		spec, err := ParseCmdline(line)
 		if err == nil {
 			_ = spec.guid()
 		}

@@ -40,7 +40,7 @@ type stage1 struct {
 	line           timeline
 	modules        *moduleIndex
 	seen           map[string]bool // device aliases that were looked at
-	spec           rootSpec
+	spec           RootSpec
 	disk           bootDisk
 	chip           *tpm.Device // nil without a TPM
 	node           string      // device node of the opened volume
@@ -82,7 +82,7 @@ func (s *stage1) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.spec, err = parseCmdline(string(cmdline)); err != nil {
+	if s.spec, err = ParseCmdline(string(cmdline)); err != nil {
 		return err
 	}
 	s.console.Say("stek %s", s.spec.Version)

@@ -19,7 +19,7 @@ const sysroot = "/sysroot"
 // that does not fit the tree is an I/O error for whoever reads it, which fails
 // closed for that file alone: to panic instead would turn one worn block of a
 // file that is never read into a node that is never up.
-func mountRoot(spec rootSpec, device string) error {
+func mountRoot(spec RootSpec, device string) error {
 	table := devmapper.VerityTable{
 		Length:         spec.Blocks * verityBlock,
 		HashType:       1,
