@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -57,6 +59,26 @@ func (t *Tree) AddFile(name, host string) error {
 	}
 	t.put(name, entry{mode: cpio.TypeReg | cpio.FileMode(info.Mode().Perm()), host: host})
 	return nil
+}
+
+// AddHost adds a file of the host, or a directory with everything below it. Links in it
+// are followed when they point to files.
+func (t *Tree) AddHost(name, host string) error {
+	return filepath.WalkDir(host, func(found string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("adding %s to the initramfs: %w", name, err)
+		}
+		below, err := filepath.Rel(host, found)
+		if err != nil {
+			return fmt.Errorf("adding %s to the initramfs: %w", name, err)
+		}
+		at := path.Join(name, filepath.ToSlash(below))
+		if d.IsDir() {
+			t.AddDir(at)
+			return nil
+		}
+		return t.AddFile(at, found)
+	})
 }
 
 // AddLink adds a symbolic link.

@@ -66,7 +66,12 @@ var ErrFatal = errors.New("the guest reported a fatal error")
 // Error gives the patterns, the cause and the last lines.
 func (e *ExpectError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "expecting %q on the console: %v; its last lines:", e.Wanted, e.Cause)
+	fmt.Fprintf(&b, "expecting %q on the console: %v; ", e.Wanted, e.Cause)
+	if len(e.Last) == 0 {
+		b.WriteString("it printed nothing")
+	} else {
+		b.WriteString("its last lines:")
+	}
 	for _, l := range e.Last {
 		b.WriteString("\n\t" + l.String())
 	}

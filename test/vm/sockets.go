@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // socketPrefix starts the name of each directory of sockets; the program's process id
@@ -55,4 +57,41 @@ func sweepSockets(base string) {
 			os.RemoveAll(dir)
 		}
 	}
+}
+
+// waitSocket waits until a child listens on its socket. Neither the socket's file tells
+// that (it is there a moment earlier) nor may we connect to try: swtpm serves only the
+// first who connects.
+func waitSocket(ctx context.Context, socket string, p *process) error {
+	deadline := time.After(20 * time.Second)
+	for {
+		if listening(socket) {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it listened: %w: %s", p.name, p.err, p.lastWords())
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s to listen: %w", p.name, ctx.Err())
+		case <-deadline:
+			return fmt.Errorf("%s does not listen after 20 s: %s", p.name, p.lastWords())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// listening looks into the kernel's list of UNIX sockets: number, references, protocol,
+// flags, type, state, inode, path. The flag 10000 is __SO_ACCEPTCON.
+func listening(socket string) bool {
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(table)) {
+		if fields := strings.Fields(line); len(fields) == 8 && fields[7] == socket {
+			flags, err := strconv.ParseUint(fields[3], 16, 32)
+			return err == nil && flags&0x10000 != 0
+		}
+	}
+	return false
 }

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // TPM is a software TPM 2.0. Its state (seeds, NV indices, lockout counter) lies in Dir
@@ -103,23 +102,4 @@ func (t TPM) start(ctx context.Context, socket, logs string, outlive bool) (*pro
 		return nil, errors.Join(err, p.kill())
 	}
 	return p, nil
-}
-
-// waitSocket waits until a child has made its socket.
-func waitSocket(ctx context.Context, socket string, p *process) error {
-	deadline := time.After(20 * time.Second)
-	for {
-		if _, err := os.Stat(socket); err == nil {
-			return nil
-		}
-		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended before it listened: %w: %s", p.name, p.err, p.lastWords())
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s to listen: %w", p.name, ctx.Err())
-		case <-deadline:
-			return fmt.Errorf("%s does not listen after 20 s: %s", p.name, p.lastWords())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
