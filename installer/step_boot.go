@@ -24,8 +24,8 @@ const (
 	UKIPath          = "EFI/Linux/stek-a.efi"
 	HeaderBackupPath = "stek/header-backup.age"
 	ReportsPath      = "stek/reports"
-	AutoEnrolPath    = "stek/keys/with-microsoft"
-	OwnKeysPath      = "stek/keys/own-only"
+	AutoEnrolPath    = "loader/keys/auto" // with Microsoft's certificates
+	OwnKeysPath      = "loader/keys/own"
 )
 
 const fatOptions = "umask=077,shortname=mixed,errors=remount-ro"
@@ -46,7 +46,7 @@ func makeESP(ctx context.Context, r *run) error {
 				return err
 			}
 			if d.IsDir() {
-				if strings.EqualFold(p, "stek") {
+				if strings.EqualFold(p, "stek") || strings.EqualFold(p, "loader/keys") {
 					return fs.SkipDir // answers, reports and keys stay on the stick
 				}
 				return nil

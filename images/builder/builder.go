@@ -148,9 +148,9 @@ func (o *Options) resolve(ctx context.Context) (*root.Resolved, error) {
 			return nil, err
 		}
 	case 1:
-		mirror.Main = o.Mirrors[0]
+		mirror = root.Mirror{Archive: o.Mirrors[0], Security: o.Mirrors[0]}
 	default:
-		mirror.Main, mirror.Security = o.Mirrors[0], o.Mirrors[1]
+		mirror = root.Mirror{Archive: o.Mirrors[0], Security: o.Mirrors[1]}
 	}
 	return root.Resolve(ctx, root.Source{
 		Arch: o.Arch, Mirror: mirror, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),

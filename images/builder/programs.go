@@ -22,6 +22,8 @@ type programs struct {
 	entries  []root.Entry
 	locked   []lock.Component
 	k3sLabel string
+	archives []string // of container images, by file name
+	images   []string // container images by name
 }
 
 func (o *Options) programs(ctx context.Context) (*programs, error) {
@@ -44,10 +46,9 @@ func (o *Options) programs(ctx context.Context) (*programs, error) {
 	p.entries = append(p.entries,
 		root.HostFile("usr/bin/stek", 0o755, o.Stek),
 		root.Dir("state", 0o755),
-		root.File("usr/share/stek/image.json", 0o644, toJSON(map[string]string{"version": o.Version, "k3s": p.k3sLabel})),
+		root.File("usr/share/stek/image.json", 0o644, toJSON(map[string]string{"version": o.Version, "k3s": p.k3sLabel, "k3s-source": string(o.K3s)})),
 	)
-	p.settings()
-	return p, nil
+	return p, p.settings()
 }
 
 func (o *Options) airgap(ctx context.Context, p *programs) error {
@@ -61,14 +62,15 @@ func (o *Options) airgap(ctx context.Context, p *programs) error {
 	}
 	for _, i := range images {
 		p.take([]component.File{i.File}, []component.Component{i.Component})
+		p.archives, p.images = append(p.archives, path.Base(i.File.Path)), append(p.images, i.Name)
 	}
 	return nil
 }
 
-// settings adds stek's own files and the links that enable its units.
-func (p *programs) settings() {
+// settings adds stek's own files, those that k3s needs on every box, and the links
+// that enable the units.
+func (p *programs) settings() error {
 	files := overlay.Files()
-	maps.Copy(files, nodek3s.Units())
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		p.entries = append(p.entries, root.File(name, 0o644, files[name]))
 	}
@@ -76,6 +78,18 @@ func (p *programs) settings() {
 	for _, name := range slices.Sorted(maps.Keys(links)) {
 		p.entries = append(p.entries, root.Link(name, links[name]))
 	}
+	ours, err := nodek3s.RootFiles(p.archives, p.images)
+	if err != nil {
+		return err
+	}
+	for _, f := range ours {
+		if f.Link != "" {
+			p.entries = append(p.entries, root.Link(f.Path[1:], f.Link))
+			continue
+		}
+		p.entries = append(p.entries, root.File(f.Path[1:], uint32(f.Mode.Perm()), f.Data))
+	}
+	return nil
 }
 
 func (p *programs) take(files []component.File, components []component.Component) {

@@ -60,10 +60,13 @@ func (o *Options) root(ctx context.Context, baseKey string, base *root.Tree, p *
 	return made, os.WriteFile(note, toJSON(made), 0o644)
 }
 
+// rootFormat changes when the same inputs are to give another root.
+const rootFormat = "1"
+
 // rootKey names a root by everything that goes into it.
 func rootKey(baseKey string, o *Options, entries []root.Entry) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n", baseKey, root.RulesKey(), o.Epoch.Unix())
+	fmt.Fprintf(h, "%s\n%s\n%d\n", baseKey, rootFormat, o.Epoch.Unix())
 	for _, e := range entries {
 		fmt.Fprintf(h, "%s %d %o %s\n", e.Path, e.Kind, e.Perm, e.Link)
 		if e.Kind != root.Regular {

@@ -219,12 +219,26 @@ func (d *Device) Rescan(ctx context.Context, l Layout) error {
 		return fmt.Errorf("reading the partition table of %s again: %w", d.file.Name(), err)
 	}
 	for _, p := range l.Partitions {
+		// A kernel built without the GPT reader has found none; tell it. The
+		// other kernels answer that they know the partition (EBUSY).
+		if err := partitionReady(d.roots, d.file.Name(), p); err != nil {
+			if err := d.add(p); err != nil && !errors.Is(err, unix.EBUSY) {
+				return fmt.Errorf("telling the kernel of the partition %s: %w", p.Name, err)
+			}
+		}
 		err := retry(ctx, func() error { return partitionReady(d.roots, d.file.Name(), p) }, func(error) bool { return true })
 		if err != nil {
 			return fmt.Errorf("waiting for the partition %s: %w", p.Name, err)
 		}
 	}
 	return nil
+}
+
+// add tells the kernel of one partition (ioctl BLKPG, linux/blkpg.h).
+func (d *Device) add(p Part) error {
+	part := unix.BlkpgPartition{Start: int64(p.Start), Length: int64(p.Size), Pno: int32(p.Number)}
+	arg := unix.BlkpgIoctlArg{Op: unix.BLKPG_ADD_PARTITION, Datalen: int32(unsafe.Sizeof(part)), Data: (*byte)(unsafe.Pointer(&part))}
+	return d.ioctl(unix.BLKPG, unsafe.Pointer(&arg))
 }
 
 // retry does something until it works, fails for good or the context ends; then it

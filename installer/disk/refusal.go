@@ -52,8 +52,14 @@ func (r *Refusal) Text() string {
 			for _, w := range v.Why {
 				fmt.Fprintf(&b, "      no: %s\n", w)
 			}
-			if len(v.Why) == 0 {
-				fmt.Fprintf(&b, "      could be used\n")
+			switch {
+			case len(v.Why) > 0:
+			case HoldsStek(v.Disk):
+				fmt.Fprintf(&b, "      could be used, but stek is installed on it\n")
+			case len(Losses(v.Disk)) > 0:
+				fmt.Fprintf(&b, "      could be used, but is not empty\n")
+			default:
+				fmt.Fprintf(&b, "      could be used, is empty\n")
 			}
 		}
 	}

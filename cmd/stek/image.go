@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stek-edge/stek/images/builder"
+	"github.com/stek-edge/stek/images/component"
+	"github.com/stek-edge/stek/installer/hardware"
+)
+
+func imageCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "image",
+		Short: "Build images and prepare them for a site",
+	}
+	cmd.AddCommand(imageBuildCommand(), imageCustomizeCommand(), imageFetchCommand(), imageInspectCommand())
+	return cmd
+}
+
+func imageBuildCommand() *cobra.Command {
+	o := builder.Options{}
+	var source string
+	cmd := &cobra.Command{
+		Use:   "build --k3s release|module",
+		Short: "Build an image from Debian's packages, k3s and this program",
+		Long: `Build an image from Debian's packages, k3s and this program.
+
+k3s comes from one of two sources, and never from the other one by itself:
+  release   the project's own binary and container images, by version and SHA-256
+  module    built from source; for development and tests, not for production
+
+The signing keys are made in the folder given with --keys when it is empty. Keep
+that folder: boxes in the field trust exactly these keys.
+
+The components that went into the image are written to the lock; what changed
+since is printed. With --locked a change is an error.`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.Arch, "arch", "amd64", "architecture: amd64")
+	flags.StringVar(&o.Output, "file", "stek-amd64.img", "the image file to write")
+	flags.StringVar(&source, "k3s", "", "where k3s comes from: release or module")
+	flags.StringVar(&o.Pin.Version, "k3s-version", "", "release of k3s, such as v1.34.1+k3s1 (with --k3s release)")
+	flags.StringVar(&o.K3sURL, "k3s-url", "", "where releases of k3s are downloaded from, instead of the project's page")
+	flags.StringSliceVar(&o.Mirrors, "mirror", nil, "Debian mirror, and its security mirror after a comma (default: those of this machine)")
+	flags.StringVar(&o.Keys, "keys", "", "folder with the signing keys")
+	flags.StringVar(&o.Cache, "cache", "", "folder for what is kept from build to build (default: stek in the user's cache)")
+	flags.StringVar(&o.Lock, "lock", "", "the component lock, such as images/components.lock")
+	flags.BoolVar(&o.Locked, "locked", false, "refuse components that are not in the lock")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		o.Version, o.K3s = version, component.Source(source)
+		o.Report = progressLines(cmd.ErrOrStderr())
+		if o.Keys == "" {
+			return usageError{errors.New("name the folder with the signing keys: --keys DIR")}
+		}
+		if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
+			seconds, err := strconv.ParseInt(epoch, 10, 64)
+			if err != nil || seconds <= 0 {
+				return usageError{fmt.Errorf("SOURCE_DATE_EPOCH is %q, not a number of seconds", epoch)}
+			}
+			o.Epoch = time.Unix(seconds, 0).UTC()
+		}
+		result, err := builder.Build(cmd.Context(), o)
+		if err != nil {
+			return err
+		}
+		if *output == "json" {
+			return printJSON(cmd.OutOrStdout(), result)
+		}
+		return writeBuilt(cmd.OutOrStdout(), result)
+	}
+	return cmd
+}
+
+func writeBuilt(w io.Writer, r *builder.Result) error {
+	if !r.Lock.Empty() {
+		fmt.Fprintf(w, "What changed since the lock:\n%s\n", r.Lock)
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintln(w, "Note:", warning)
+	}
+	for _, p := range r.Sizes {
+		fmt.Fprintf(w, "  %-24s %10s\n", p.Part, hardware.Size(uint64(p.Bytes)))
+	}
+	_, err := fmt.Fprintf(w, "Image %s: stek %s, k3s %s\n  root %s packed, UKI %s, root hash %s\n",
+		r.Output, r.Version, r.K3s, hardware.Size(uint64(r.RootSize)), hardware.Size(uint64(r.UKISize)), r.RootHash)
+	return err
+}
+
+// progressLines prints what a build is doing, a line a second at most.
+func progressLines(w io.Writer) component.Report {
+	var task string
+	var shown time.Time
+	return func(p component.Progress) {
+		if p.Task == task && time.Since(shown) < time.Second && (p.Total == 0 || p.Done < p.Total) {
+			return
+		}
+		task, shown = p.Task, time.Now()
+		switch {
+		case p.Unit == "bytes" && p.Total > 0:
+			fmt.Fprintf(w, "%s: %s of %s\n", p.Task, hardware.Size(uint64(p.Done)), hardware.Size(uint64(p.Total)))
+		case p.Total > 0:
+			fmt.Fprintf(w, "%s: %d of %d %s, %s\n", p.Task, p.Done, p.Total, p.Unit, p.Elapsed.Round(time.Second))
+		case p.Elapsed > time.Second:
+			fmt.Fprintf(w, "%s: %s %s\n", p.Task, p.Elapsed.Round(time.Second), p.Detail)
+		default:
+			fmt.Fprintln(w, p.Task)
+		}
+	}
+}
+
+func imageCustomizeCommand() *cobra.Command {
+	var answerFile string
+	cmd := &cobra.Command{
+		Use:   "customize IMAGE --preseed FILE",
+		Short: "Put an answer file onto an image or a stick",
+		Long: `Put an answer file onto the FAT partition of an image file, where the installer finds
+it. It is checked first. The same can be done on any computer by copying the file to
+stek/preseed.yaml on the stick.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if answerFile == "" {
+				return usageError{errors.New("name the answer file: --preseed FILE")}
+			}
+			content, err := os.ReadFile(answerFile)
+			if err != nil {
+				return usageError{err}
+			}
+			if _, err := readAnswers(answerFile); err != nil {
+				return err
+			}
+			return builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now())
+		},
+	}
+	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
+	return cmd
+}
+
+func imageFetchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "fetch IMAGE NAME FILE",
+		Short: "Read a file, such as a report, from the FAT partition of an image or a stick",
+		Args:  cobra.ExactArgs(3),
+		RunE: func(_ *cobra.Command, args []string) error {
+			content, err := builder.ReadFile(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Dir(args[2]), 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(args[2], content, 0o600)
+		},
+	}
+}
+
+func imageInspectCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "inspect IMAGE",
+		Short: "Print what an image holds",
+		Args:  cobra.ExactArgs(1),
+	}
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkOutput(*output); err != nil {
+			return err
+		}
+		found, err := builder.Inspect(args[0])
+		if err != nil {
+			return err
+		}
+		if *output == "json" {
+			return printJSON(cmd.OutOrStdout(), found)
+		}
+		return found.WriteText(cmd.OutOrStdout())
+	}
+	return cmd
+}
+
