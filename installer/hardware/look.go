@@ -32,18 +32,23 @@ func Look(ctx context.Context, roots Roots) (*Inventory, error) {
 }
 
 // Identify returns what a disk says of itself, by the path of its node and
-// without reading its content: Path, serial, model, size and the like. It is for
-// asking, just before writing, whether the node still is the disk that was chosen.
+// without reading its content: Path, serial, model, size and the like.
 func Identify(roots Roots, node string) (Disk, error) {
 	real, err := filepath.EvalSymlinks(node)
 	if err != nil {
 		return Disk{}, fmt.Errorf("looking for the disk %s: %w", node, err)
 	}
-	name := filepath.Base(real)
+	return IdentifyBlock(roots, filepath.Base(real))
+}
+
+// IdentifyBlock is Identify by the kernel's name of the disk, such as sda. It is
+// for asking, just before writing, whether what is open still is the disk that was
+// chosen.
+func IdentifyBlock(roots Roots, name string) (Disk, error) {
 	if d, ok := roots.identify(name); ok {
 		return d, nil
 	}
-	return Disk{}, fmt.Errorf("looking for the disk %s: %w", node, os.ErrNotExist)
+	return Disk{}, fmt.Errorf("looking for the disk %s: %w", name, os.ErrNotExist)
 }
 
 // SameDevice tells whether two descriptions are of one physical disk, and if not,

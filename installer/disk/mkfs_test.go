@@ -1,0 +1,105 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stek-edge/stek/installer/hardware"
+)
+
+func TestMakeESP(t *testing.T) {
+	for _, sector := range []uint32{512, 4096} {
+		file := image(t, ESPSize, sector)
+		must(t, MakeESP(context.Background(), Exec{}, file.Name(), sector, 0x1a2b3c4d))
+		if out := tool(t, "fsck.vfat", "-n", "-v", file.Name()); !strings.Contains(out, "FATs, 32 bit entries") {
+			t.Error(out)
+		}
+		found, err := hardware.Probe(file, ESPSize)
+		must(t, err)
+		if len(found) != 1 || found[0].Type != "vfat" || found[0].Label != ESPLabel || found[0].UUID != "1A2B-3C4D" {
+			t.Errorf("%+v", found)
+		}
+	}
+	if err := MakeESP(context.Background(), Exec{}, "/nonexistent/esp", 520, 0); err == nil {
+		t.Error("odd sectors were taken")
+	}
+}
+
+func TestMakeState(t *testing.T) {
+	file := image(t, 5<<30, 512)
+	must(t, MakeState(context.Background(), Exec{}, file.Name()))
+	tool(t, "e2fsck", "-fn", file.Name())
+	out := tool(t, "dumpe2fs", "-h", file.Name())
+	for _, want := range []string{"metadata_csum", "has_journal", "Block size:               4096", "Errors behavior:          Remount read-only", "Filesystem volume name:   state"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in %s", want, out)
+		}
+	}
+	if strings.Contains(out, "orphan_file") {
+		t.Error("a feature that older rescue sticks do not know")
+	}
+}
+
+func TestMkfsFails(t *testing.T) {
+	err := MakeState(context.Background(), Exec{}, filepath.Join(t.TempDir(), "gone"))
+	if err == nil || !strings.Contains(err.Error(), "making the file system of state: mkfs.ext4: exit status 1: ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := MakeESP(ctx, Exec{}, image(t, ESPSize, 512).Name(), 512, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWholeInstall partitions an image and fills every partition, the way the
+// installer does, and asks stock tools about the result.
+func TestWholeInstall(t *testing.T) {
+	target := image(t, MinDiskSize, 512)
+	l := mkLayout(t, MinDiskSize, 512)
+	must(t, Partition(context.Background(), target, l, PartitionOptions{}))
+
+	part := func(name string) Part { p, _ := l.Part(name); return p }
+	fill := func(p Part, make func(file string), bytes uint64) {
+		f := image(t, int64(p.Size), 512)
+		make(f.Name())
+		must(t, f.Truncate(int64(p.Size))) // mksquashfs cuts it to its content
+		_, err := Copy(context.Background(), Section(target, p.Start, p.Size), f, bytes, CopyOptions{})
+		must(t, err)
+	}
+	fill(part(ESP), func(f string) { must(t, MakeESP(context.Background(), Exec{}, f, 512, 7)) }, 16<<20)
+	tree := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(tree, "init"), []byte("x"), 0o700))
+	fill(part(RootA), func(f string) { tool(t, "mksquashfs", tree, f, "-noappend", "-quiet") }, 1<<20)
+	fill(part(State), func(f string) {
+		tool(t, "cryptsetup", "luksFormat", "-q", "--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000", "--label="+StateLabel,
+			"--key-file="+filepath.Join(tree, "init"), f)
+	}, 16<<20)
+	must(t, Verify(target, l)) // no copy reached outside its partition
+
+	d := hardware.Disk{Path: "/dev/vdb", Size: MinDiskSize, SectorSize: 512, Bus: "virtio"}
+	must(t, hardware.ReadContent(target, &d))
+	var got []string
+	for _, p := range d.Partitions {
+		got = append(got, p.Name+" "+p.Content+" "+p.Label)
+	}
+	if want := []string{"esp vfat STEK", "root-a squashfs ", "root-b  ", "state crypto_LUKS stek-state"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if !HoldsStek(d) {
+		t.Error("the installer does not know its own work again")
+	}
+	if out := tool(t, "sgdisk", "-v", target.Name()); !strings.Contains(out, "No problems found") {
+		t.Error(out)
+	}
+	esp := image(t, ESPSize, 512)
+	_, err := io.Copy(esp, io.NewSectionReader(target, int64(part(ESP).Start), 16<<20))
+	must(t, err)
+	tool(t, "fsck.vfat", "-n", esp.Name())
+}
