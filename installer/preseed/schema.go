@@ -1,0 +1,83 @@
+package preseed
+
+import "encoding/json"
+
+// Schema returns a JSON Schema (2020-12) of the answer file, for editors that
+// complete and check YAML by one. It refuses every structure that Parse refuses:
+// unknown keys, wrong types, words that are not allowed, keys that this version
+// does not carry out. What values mean, and whether they fit together, only Parse
+// can say.
+func Schema() []byte {
+	schema := sectionSchema("")
+	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	schema["title"] = "stek answer file"
+	text, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		panic("preseed: " + err.Error()) // cannot happen: maps, texts and numbers only
+	}
+	return append(text, '\n')
+}
+
+// object is a JSON object; json writes its keys in order.
+type object = map[string]any
+
+// sectionSchema describes the keys of a section.
+func sectionSchema(path string) object {
+	properties, required := object{}, []string{}
+	for _, key := range keyChildren[path] {
+		properties[key.Name()] = keySchema(key)
+		if key.Required {
+			required = append(required, key.Name())
+		}
+	}
+	schema := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return schema
+}
+
+// keySchema describes one key.
+func keySchema(key *Key) object {
+	if !key.Built {
+		return object{"description": "Not in this version. " + key.Description, "not": object{}}
+	}
+	schema := formSchema(key)
+	schema["description"] = key.Description
+	if key.Default != "" {
+		if values := defaultValue(key); key.Type == List {
+			schema["default"] = values
+		} else if key.Type == Switch {
+			schema["default"] = values[0] == "true"
+		} else {
+			schema["default"] = values[0]
+		}
+	}
+	return schema
+}
+
+// formSchema describes the form of a key's value.
+func formSchema(key *Key) object {
+	text := object{"type": "string", "minLength": 1}
+	if len(key.Values) > 0 {
+		text = object{"type": "string", "enum": key.Values}
+	}
+	switch key.Type {
+	case Section:
+		return sectionSchema(key.Path)
+	case List:
+		return object{"type": "array", "items": text, "uniqueItems": true}
+	case Pairs:
+		return object{"type": "object", "additionalProperties": object{"type": "string"}}
+	case Switch:
+		return object{"type": "boolean"}
+	case Number:
+		return object{"const": FormatVersion} // stek is the only number
+	case Size:
+		return object{"anyOf": []object{
+			{"type": "integer", "minimum": 1},
+			{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?([kMGTP]B|[KMGTP]iB)?$`},
+		}}
+	}
+	return text
+}
