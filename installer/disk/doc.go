@@ -16,7 +16,11 @@
 //	dev, err := disk.Open(hardware.Host(), chosen)
 //	…
 //	err = disk.Partition(ctx, dev, layout, disk.PartitionOptions{})
-//	_, err = disk.Copy(ctx, disk.At(dev, layout.Partitions[1].Start), stick, size, disk.CopyOptions{Want: digest})
+//	dev.Close() // while it is open, nobody can open a partition of it
+//	root, _ := layout.Part(disk.RootA)
+//	part, err := disk.OpenPartition(hardware.Host(), chosen.Path, root)
+//	…
+//	_, err = disk.Copy(ctx, part, stick, size, disk.CopyOptions{Want: digest})
 //
 // The package never picks a disk by itself when two would do, never writes to the
 // medium the system was started from, to a disk in use or to one it could not

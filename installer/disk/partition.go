@@ -72,13 +72,13 @@ func Partition(ctx context.Context, t Target, l Layout, opt PartitionOptions) er
 		return err
 	}
 	if d, ok := t.(Discarder); ok && opt.Discard {
-		// A drive that cannot is no reason to fail; zeros were written anyway.
-		if err := d.Discard(0, l.DiskSize); err == nil {
-			// Afterwards old bytes may show again in theory: write the zeros
-			// where signatures would be once more.
-			if err := w.run(ctx, append(w.partitions, w.ends...)); err != nil {
-				return err
-			}
+		if err := discard(ctx, d, l.DiskSize); err != nil {
+			return err
+		}
+		// What is read from discarded places is not defined: write the zeros
+		// where signatures would be once more.
+		if err := w.run(ctx, append(w.partitions, w.ends...)); err != nil {
+			return err
 		}
 	}
 	for _, e := range []extent{tab.backupEntries, tab.backupHeader, tab.primaryEntries, tab.primaryHeader, tab.mbr} {
@@ -97,6 +97,22 @@ func Partition(ctx context.Context, t Target, l Layout, opt PartitionOptions) er
 	}
 	if err := t.Rescan(ctx, l); err != nil {
 		return fmt.Errorf("making the kernel read the new partition table: %w", err)
+	}
+	return nil
+}
+
+// discard tells the drive in pieces, since one call for a whole disk takes minutes
+// on some and cannot be stopped. A drive that cannot do it is no reason to fail:
+// zeros were written anyway.
+func discard(ctx context.Context, d Discarder, size uint64) error {
+	const piece = 16 << 30
+	for off := uint64(0); off < size; off += piece {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("discarding the disk: %w", err)
+		}
+		if err := d.Discard(off, min(piece, size-off)); err != nil {
+			return nil
+		}
 	}
 	return nil
 }

@@ -308,6 +308,36 @@ func TestPartitionReportsWhatFails(t *testing.T) {
 	}
 }
 
+// discarding is a flash drive that returns old bytes from discarded places, the
+// worst that the standards allow, or one that cannot discard.
+type discarding struct {
+	*memDisk
+	old    *memDisk
+	cannot bool
+}
+
+func (d *discarding) Discard(off, length uint64) error {
+	if d.cannot {
+		return errors.New("operation not supported")
+	}
+	for n := range d.blocks {
+		if n*block >= off && n*block < off+length {
+			delete(d.blocks, n)
+		}
+	}
+	d.base = d.old
+	return nil
+}
+
+func TestPartitionDiscards(t *testing.T) {
+	l := mkLayout(t, MinDiskSize, 512)
+	for _, cannot := range []bool{false, true} {
+		d := &discarding{memDisk: usedDisk(t), old: usedDisk(t), cannot: cannot}
+		must(t, Partition(context.Background(), d, l, PartitionOptions{Discard: true}))
+		must(t, Verify(d, l))
+	}
+}
+
 func TestVerifyKnowsAnotherTable(t *testing.T) {
 	d := newMemDisk(MinDiskSize, 512)
 	l := mkLayout(t, MinDiskSize, 512)
