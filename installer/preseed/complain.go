@@ -44,9 +44,9 @@ func (d *decoder) wrongType(at position, key *Key, shown string, node ast.Node) 
 	case key.Type == Text && (found == formNumber || found == formSwitch):
 		d.wrongText(at, key, shown, node)
 		return
-	case key.Type == Text && found == formSection && d.src.startsWith(at, "{"):
+	case key.Type == Text && found == formSection && d.src.startsWith(at, '{'):
 		remedy = "text that begins with { needs quotes"
-	case key.Type == Text && found == formList && d.src.startsWith(at, "["):
+	case key.Type == Text && found == formList && d.src.startsWith(at, '['):
 		remedy = "write a single value, without [ ]; text that begins with [ needs quotes"
 	case key.Type == Switch && slices.Contains([]string{"yes", "on", "y", "1"}, strings.ToLower(plain)):
 		remedy = "did you mean true?"

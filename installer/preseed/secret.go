@@ -13,8 +13,8 @@ const redacted = "[redacted]"
 // YAML and text encoders show a value shows a marker instead, or nothing when the
 // secret is empty. Reveal is the only way to read it.
 //
-// The methods are found only through exported fields: fmt prints an unexported
-// struct field as it is. Keep secrets in exported fields.
+// Two ways lead around the methods, so do not take them: fmt prints an unexported
+// struct field as it is, and encoding/json writes the key of a map as it is.
 type Secret string
 
 // Reveal returns the secret itself. Search for its callers to see where secrets go.

@@ -30,7 +30,7 @@ type position struct{ line, column int }
 // source is a file that passed every check below YAML.
 type source struct {
 	text  string   // UTF-8 without byte order mark, every line break is \n
-	lines []string // text, split
+	lines [][]rune // text, split; in characters, since a file may be one long line
 }
 
 // readSource checks what can be wrong with the bytes themselves.
@@ -65,7 +65,11 @@ func readSource(data []byte, faults *collector) (*source, bool) {
 		return refuse(start, fmt.Sprintf("the file has more than %d lines and punctuation marks", maxMarks),
 			"an answer file is a few kilobytes: is this the right file?")
 	}
-	return &source{text: text, lines: strings.Split(text, "\n")}, true
+	src := &source{text: text}
+	for line := range strings.SplitSeq(text, "\n") {
+		src.lines = append(src.lines, []rune(line))
+	}
+	return src, true
 }
 
 // foreignCharacter finds the first character that YAML does not allow in a file
@@ -99,8 +103,9 @@ func (s *source) place(t *token.Token) position {
 	}
 	at := position{t.Position.Line, t.Position.Column}
 	word := strings.TrimLeft(t.Origin, " \t\n")
-	if len(word) > 0 && !s.startsWith(at, word[:1]) && t.Prev != nil && t.Prev.Position != nil {
-		line := []rune(s.line(at.line))
+	first, _ := utf8.DecodeRuneInString(word)
+	if word != "" && !s.startsWith(at, first) && t.Prev != nil && t.Prev.Position != nil {
+		line := s.characters(at.line)
 		column := 0
 		if p := t.Prev.Position; p.Line == at.line {
 			column = p.Column // the token before is one mark wide: `:`, `-`, `,`, `[`
@@ -108,23 +113,26 @@ func (s *source) place(t *token.Token) position {
 		for column < len(line) && (line[column] == ' ' || line[column] == '\t') {
 			column++
 		}
-		if moved := (position{at.line, column + 1}); s.startsWith(moved, word[:1]) {
+		if moved := (position{at.line, column + 1}); s.startsWith(moved, first) {
 			at = moved
 		}
 	}
 	return position{max(at.line, 1), max(at.column, 1)}
 }
 
-// line returns the text of a line, counted from 1, or nothing.
-func (s *source) line(number int) string {
+// characters returns a line, counted from 1, or nothing.
+func (s *source) characters(number int) []rune {
 	if number < 1 || number > len(s.lines) {
-		return ""
+		return nil
 	}
 	return s.lines[number-1]
 }
 
-// startsWith reports whether the text at a position begins with prefix.
-func (s *source) startsWith(at position, prefix string) bool {
-	line := []rune(s.line(at.line))
-	return at.column >= 1 && at.column <= len(line) && strings.HasPrefix(string(line[at.column-1:]), prefix)
+// line returns the text of a line, counted from 1, or nothing.
+func (s *source) line(number int) string { return string(s.characters(number)) }
+
+// startsWith reports whether the text at a position begins with a character.
+func (s *source) startsWith(at position, first rune) bool {
+	line := s.characters(at.line)
+	return at.column >= 1 && at.column <= len(line) && line[at.column-1] == first
 }

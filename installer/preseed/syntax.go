@@ -45,9 +45,9 @@ func (s *source) explainSyntax(at position, message string) (what, remedy string
 		return "a tab in the indentation", "indent with spaces"
 	case openBrace.MatchString(line):
 		return "text that begins with { is read as a section", `put the text in quotes: "{serial}-box"`
-	case s.startsWith(at, "]"):
+	case s.startsWith(at, ']'):
 		return "] without a [", "remove it, or put the text in quotes"
-	case s.startsWith(at, "}"):
+	case s.startsWith(at, '}'):
 		return "} without a {", "remove it, or put the text in quotes"
 	case message == secondColon && strings.Count(line, ": ") < 2:
 		return "this value has another key indented below it", "a key has a value or keys below it, not both: check the indentation of the next line"
@@ -55,7 +55,7 @@ func (s *source) explainSyntax(at position, message string) (what, remedy string
 	if said, known := syntaxMessages[message]; known {
 		return said[0], said[1]
 	}
-	if s.startsWith(at, "@") || s.startsWith(at, "`") {
+	if s.startsWith(at, '@') || s.startsWith(at, '`') {
 		return "text cannot begin with this mark", "put the text in quotes"
 	}
 	return "this is not valid YAML", "compare the line and the one above it with an example: indentation, quotes, brackets, a colon and a blank after each key"

@@ -1,0 +1,106 @@
+package preseed
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+)
+
+const goodFile = "testdata/good.txtar"
+
+// goodFiles returns the good files of the archive: seeds for other tests.
+func goodFiles(t testing.TB) *txtar.Archive {
+	t.Helper()
+	archive, err := txtar.ParseFile(goodFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
+}
+
+// withoutSecrets is what a replay file can know of the answers.
+func withoutSecrets(a Answers) Answers {
+	a.Node.Admin.PasswordHash = ""
+	if a.Encryption.TPM2.PIN != "" {
+		a.Encryption.TPM2.PIN = "ask"
+	}
+	return a
+}
+
+// TestReplay checks the replay file of good answers, and that it reads back.
+func TestReplay(t *testing.T) {
+	archive := goodFiles(t)
+	for i := 0; i+1 < len(archive.Files); i += 2 {
+		file, want := archive.Files[i], &archive.Files[i+1]
+		t.Run(file.Name, func(t *testing.T) {
+			answers, err := Parse("good.yaml", file.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if faults := Validate(answers); len(faults) > 0 {
+				t.Errorf("Validate: %v", faults)
+			}
+			got := Redacted(answers)
+			if *update {
+				want.Data = got
+			} else if string(got) != string(want.Data) {
+				t.Errorf("got\n%swant\n%s", got, want.Data)
+			}
+			for _, secret := range []Secret{answers.Node.Admin.PasswordHash, answers.Encryption.TPM2.PIN} {
+				if secret != "" && secret != "ask" && strings.Contains(string(got), secret.Reveal()) {
+					t.Error("the replay file holds a secret")
+				}
+			}
+			again, err := Parse("replay.yaml", got)
+			if err != nil {
+				t.Fatalf("reading the replay file: %v", err)
+			}
+			if !reflect.DeepEqual(*again, withoutSecrets(*answers)) {
+				t.Errorf("the replay file reads as\n%+v\nwant\n%+v", *again, withoutSecrets(*answers))
+			}
+			full := Defaults(answers)
+			if again, err = Parse("replay.yaml", Redacted(full)); err != nil {
+				t.Fatalf("reading the replay file of all answers: %v", err)
+			}
+			if !reflect.DeepEqual(*again, withoutSecrets(*full)) {
+				t.Errorf("the replay file of all answers reads as\n%+v\nwant\n%+v", *again, withoutSecrets(*full))
+			}
+		})
+	}
+	if *update {
+		if err := os.WriteFile(goodFile, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDefaults checks what an almost empty file means.
+func TestDefaults(t *testing.T) {
+	answers, err := Parse("f", []byte("stek: 1\nencryption: {recovery: {show: true}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := *answers
+	got := Defaults(answers)
+	want := Answers{Version: 1, OnFinish: "reboot",
+		Node:       Node{Name: "stek-{serial}", Language: "en", Keyboard: "us", Timezone: "UTC"},
+		Boot:       Boot{SecureBoot: "keep"},
+		Encryption: Encryption{Unlock: []string{"tpm2"}, Recovery: Recovery{Show: true}},
+		K3s:        K3s{Role: "server"}}
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("Defaults = %+v, want %+v", *got, want)
+	}
+	if !reflect.DeepEqual(*answers, before) {
+		t.Error("Defaults changed the answers it was given")
+	}
+	if !reflect.DeepEqual(Defaults(got), got) {
+		t.Error("Defaults is not idempotent")
+	}
+	answers.Boot.SecureBoot = "enrol"
+	if keys := Defaults(answers).Boot.MicrosoftKeys; keys == nil || !*keys {
+		t.Error("Microsoft's keys are not kept by default when enrolling")
+	}
+}

@@ -1,0 +1,120 @@
+package preseed
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// TestSecretNeverPrints tries every way in which values usually leave a program.
+func TestSecretNeverPrints(t *testing.T) {
+	const canary = "Zx9-canary"
+	type holder struct {
+		Direct  Secret            `json:"direct" yaml:"direct"`
+		Pointer *Secret           `json:"pointer" yaml:"pointer"`
+		List    []Secret          `json:"list" yaml:"list"`
+		Map     map[string]Secret `json:"map" yaml:"map" xml:"-"`
+	}
+	s := Secret(canary)
+	h := holder{s, &s, []Secret{s}, map[string]Secret{"a": s}}
+	outputs := map[string]string{}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%10s", "%.3s", "%t", "%T"} {
+		outputs["value "+verb] = fmt.Sprintf(verb, s)
+		outputs["pointer "+verb] = fmt.Sprintf(verb, &s)
+		outputs["struct "+verb] = fmt.Sprintf(verb, h)
+	}
+	outputs["error"] = fmt.Errorf("checking %v: %w", s, fmt.Errorf("%s", h.Direct)).Error()
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s, "struct", h, "pointer", &s)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s, "struct", h, "pointer", &s)
+	outputs["slog"] = log.String()
+	for name, marshal := range map[string]func(any) ([]byte, error){"json": json.Marshal, "yaml": yaml.Marshal, "xml": xml.Marshal} {
+		text, err := marshal(h)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		outputs[name] = string(text)
+	}
+	hexCanary := fmt.Sprintf("%x", canary)
+	for name, text := range outputs {
+		if lower := strings.ToLower(text); strings.Contains(lower, strings.ToLower(canary)) ||
+			strings.Contains(strings.ReplaceAll(lower, " ", ""), hexCanary) || strings.Contains(lower, "zx9") {
+			t.Errorf("%s prints the secret: %s", name, text)
+		}
+	}
+	if s.Reveal() != canary || Secret("").String() != "" || !strings.Contains(outputs["json"], redacted) {
+		t.Error("Secret does not hold or mark what it should")
+	}
+}
+
+// secretName recognises fields that hold secrets by their name.
+var secretName = regexp.MustCompile(`(?i)pin$|pass|key|hash|secret|token|psk`)
+
+// notSecret are the names that only look like it.
+var notSecret = regexp.MustCompile(`^(SSHKeys|MicrosoftKeys|Keyboard)$`)
+
+// TestSecretsAreTyped walks all answer types: a field that sounds like a secret
+// must be a Secret, and marked as one in the key table; nothing may hide in an
+// unexported field, where Secret's methods are not found.
+func TestSecretsAreTyped(t *testing.T) {
+	var walk func(reflect.Type, string)
+	walk = func(typ reflect.Type, path string) {
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			name := strings.TrimPrefix(path+"."+f.Tag.Get("yaml"), ".")
+			if !f.IsExported() {
+				t.Errorf("%s.%s is not exported", typ, f.Name)
+			}
+			if f.Type.Kind() == reflect.Struct {
+				walk(f.Type, name)
+				continue
+			}
+			typed := f.Type == reflect.TypeFor[Secret]()
+			if secretName.MatchString(f.Name) && !notSecret.MatchString(f.Name) && !typed {
+				t.Errorf("%s.%s sounds like a secret and is a %s", typ, f.Name, f.Type)
+			}
+			if key, _ := Lookup(name); key.Secret != typed {
+				t.Errorf("%s: the key table says secret=%v, the type says %v", name, key.Secret, typed)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Answers](), "")
+	for _, key := range Keys() {
+		public := map[string]bool{"node.admin.ssh-keys": true, "node.keyboard": true, "network.vpn.wireguard.peers[].public-key": true, "fleet.ca-pin": true}
+		if secretName.MatchString(key.Name()) && !public[key.Path] && !key.Secret && key.Type == Text {
+			t.Errorf("%s sounds like a secret and is not marked as one", key.Path)
+		}
+	}
+}
+
+// TestFaultsHoldNoSecret puts a canary where secrets go, in many wrong ways.
+func TestFaultsHoldNoSecret(t *testing.T) {
+	const canary = "canary77"
+	for _, value := range []string{canary, `"` + canary, "'" + canary, "[" + canary + "]", "{" + canary + ": 1}", "{a: " + canary + "}",
+		"*" + canary, "&" + canary, "!" + canary, "@" + canary, `"\q` + canary + `"`, "|\n    " + canary + "\n    " + canary,
+		canary + ": " + canary, `"` + canary + "\x01\"", `"$6$` + canary + `"`, "-----BEGIN OPENSSH PRIVATE KEY----- " + canary,
+		"AGE-SECRET-KEY-1" + canary, `["-----BEGIN PRIVATE KEY-----` + canary + `", "-----BEGIN PRIVATE KEY-----` + canary + `"]`} {
+		for _, key := range []string{"node:\n  admin:\n    password-hash: ", "encryption:\n  tpm2:\n    pin: ", "encryption:\n  recovery:\n    recipient: ", "node:\n  admin:\n    ssh-keys: "} {
+			_, err := Parse("f", []byte("stek: 1\n"+key+value+"\n"))
+			if err == nil || strings.HasSuffix(key, "recipient: ") && !strings.Contains(value, "KEY") {
+				continue
+			}
+			text := err.Error()
+			if strings.HasSuffix(key, "ssh-keys: ") && !strings.Contains(value, "KEY") {
+				continue // public keys may show
+			}
+			// A name inside braces is a key of the file, and keys show.
+			if strings.Contains(text, canary) && !strings.Contains(text, `unknown key "`+canary) {
+				t.Errorf("%q shows the secret:\n%s", key+value, text)
+			}
+		}
+	}
+}
