@@ -151,8 +151,11 @@ type PINError struct {
 }
 
 func (e *PINError) Error() string {
-	if e.Left < 0 {
+	switch {
+	case e.Left < 0:
 		return "wrong PIN"
+	case e.Left == 0:
+		return "wrong PIN; the TPM is locked now"
 	}
 	return fmt.Sprintf("wrong PIN; %d more before the TPM locks", e.Left)
 }

@@ -38,7 +38,7 @@ func TestPINs(t *testing.T) {
 		for form, salt := range map[string][]byte{"without salt": nil, "with salt": bytes.Repeat([]byte{7}, 32)} {
 			t.Run(c.name+" "+form, func(t *testing.T) {
 				secret := newSecret()
-				s, err := d.seal(context.Background(), secret, p, []byte(c.pin), salt)
+				s, err := d.seal(context.Background(), secret, p, []byte(c.pin), salt, defaultExponent)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -37,12 +37,13 @@ func (d *Device) Seal(ctx context.Context, secret []byte, p Policy, pin []byte) 
 		salt = make([]byte, saltBytes)
 		rand.Read(salt)
 	}
-	return d.seal(ctx, secret, p, pin, salt)
+	return d.seal(ctx, secret, p, pin, salt, defaultExponent)
 }
 
-// seal does the work of Seal, with the PIN's salt given.
-func (d *Device) seal(ctx context.Context, secret []byte, p Policy, pin, salt []byte) (*Sealed, error) {
-	digest, err := p.Digest()
+// seal does the work of Seal, with the PIN's salt and the form of the signing key's name
+// given.
+func (d *Device) seal(ctx context.Context, secret []byte, p Policy, pin, salt []byte, exponent uint32) (*Sealed, error) {
+	digest, err := p.digest(exponent)
 	if err != nil {
 		return nil, fmt.Errorf("sealing: %w", err)
 	}

@@ -114,6 +114,18 @@ func TestPolicyFailures(t *testing.T) {
 			t.Log(err, "—", pe.Remedy())
 		})
 	}
+	t.Run("token changed", func(t *testing.T) {
+		if err := emu.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		boot(t, d)
+		bad := *s
+		bad.PCRs = []int{7, 12}
+		bad.Values = s.Values.only(bad.PCRs)
+		if _, err := d.Unseal(ctx, &bad, file, nil); !errors.As(err, &pe) || pe.Reason != TokenChanged {
+			t.Fatalf("got %v", err)
+		}
+	})
 	t.Run("after the cap", func(t *testing.T) {
 		if err := emu.Reset(); err != nil {
 			t.Fatal(err)
@@ -131,6 +143,18 @@ func TestPolicyFailures(t *testing.T) {
 			t.Errorf("check of another next boot: %v", err)
 		}
 	})
+}
+
+// TestOtherKeyName: objects whose policy names the signing key with exponent 0 open too.
+func TestOtherKeyName(t *testing.T) {
+	_, d := start(t)
+	sig, file := signed(t)
+	secret := newSecret()
+	s, err := d.seal(context.Background(), secret, Policy{Signed: sig, Literal: read(t, d, 7)}, nil, nil, zeroExponent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens(t, d, s, file, "", secret)
 }
 
 // TestTPMRefusesToo: the comparison done here beforehand is for messages; the TPM itself

@@ -5,62 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/google/go-tpm/tpm2"
 )
-
-// PolicyReason says which half of a policy does not hold.
-type PolicyReason string
-
-const (
-	// NoSignature: no signature of the key is there for the present values of the signed
-	// PCRs. The boot chain changed, or the moment for unsealing has passed.
-	NoSignature PolicyReason = "no signature for the present boot"
-	// ForeignSignatures: there are signatures, but none by the key of the policy: the
-	// image comes from another builder.
-	ForeignSignatures PolicyReason = "the signatures are by another key"
-	// ValuesChanged: a literal PCR has another value than at sealing time (or the token's
-	// policy was changed).
-	ValuesChanged PolicyReason = "a PCR changed"
-)
-
-// PolicyError: the TPM is the right one, but the state of the boot is not.
-type PolicyError struct {
-	Reason PolicyReason
-	PCRs   []int // the PCRs in question: signed ones, or literal ones
-	Now    PCRs  // their present values
-	Then   PCRs  // their values at sealing time, as far as known
-}
-
-// Changed lists the PCRs that have another value than at sealing time; nil if that is not
-// known.
-func (e *PolicyError) Changed() []int { return e.Then.Changed(e.Now) }
-
-func (e *PolicyError) Error() string {
-	numbers, sep := e.Changed(), " changed"
-	if len(numbers) == 0 {
-		numbers, sep = e.PCRs, ""
-	}
-	return fmt.Sprintf("the TPM's policy does not hold: %s (PCR %s%s)", e.Reason, joinInts(numbers), sep)
-}
-
-// Remedy names the PCRs and what usually changes them.
-func (e *PolicyError) Remedy() string {
-	numbers := e.Changed()
-	if len(numbers) == 0 {
-		numbers = e.PCRs
-	}
-	var causes []string
-	for _, n := range numbers {
-		causes = append(causes, fmt.Sprintf("PCR %d is %s", n, UsualCause(n)))
-	}
-	return strings.Join(causes, "; ") + ". If this change was meant, open the disk with the recovery key and enrol the TPM again; if not, look at the box first"
-}
-
-func joinInts(list []int) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
-}
 
 // pcrRaces bounds how often unsealing starts again because something extended a PCR in
 // between (TPM_RC_PCR_CHANGED).
@@ -205,7 +152,7 @@ func (u *unseal) plan(sig *SignatureFile) (*policyPlan, error) {
 		}
 	}
 	if !ok {
-		return nil, &PolicyError{Reason: ValuesChanged, PCRs: s.PCRs, Now: plan.literal, Then: s.Values}
+		return nil, s.changed(plan.literal)
 	}
 	return plan, nil
 }
@@ -305,42 +252,7 @@ func (u *unseal) explain(err error) error {
 		if rerr != nil {
 			return err
 		}
-		return &PolicyError{Reason: ValuesChanged, PCRs: u.s.PCRs, Now: now, Then: u.s.Values}
+		return u.s.changed(now)
 	}
 	return err
-}
-
-// Check finds out, without unsealing, whether s belongs to this TPM and is whole: the
-// storage key is the recorded one, and the TPM loads the object through it. That works on
-// a running system, whose PCRs no longer allow unsealing. With a policy, for instance one
-// with the PCR values predicted for the next boot, it also compares that with the
-// object's. Errors are those of Unseal.
-func (d *Device) Check(ctx context.Context, s *Sealed, want *Policy) error {
-	o, done := d.begin(ctx)
-	defer done()
-	private, publicArea, _, err := s.object()
-	if err != nil {
-		return err
-	}
-	if want != nil {
-		_, ok, err := s.exponent(*want)
-		if err != nil {
-			return fmt.Errorf("checking the policy: %w", err)
-		}
-		if !ok {
-			return &PolicyError{Reason: ValuesChanged, PCRs: want.Literal.Numbers(), Now: want.Literal, Then: s.Values}
-		}
-	}
-	key, err := o.parent(s)
-	if err != nil {
-		return err
-	}
-	defer key.release(o)
-	u := &unseal{op: o, s: s, key: key, private: private, public: publicArea}
-	item, err := u.load()
-	if err != nil {
-		return err
-	}
-	o.flush(item)
-	return nil
 }

@@ -4,11 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+<<<<<<< HEAD
+=======
+	"errors"
+>>>>>>> vault
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+<<<<<<< HEAD
+=======
+
+	"github.com/stek-edge/stek/installer/tpm"
+>>>>>>> vault
 )
 
 // imageSize leaves room for the header (16 MiB) and some data.
@@ -123,3 +132,47 @@ func pair(from *headerCopy, text string, change func(b *binaryHeader, second boo
 	}
 	return out
 }
+<<<<<<< HEAD
+=======
+
+// memoryTPM stands for a TPM where a test is about this package's order and
+// records; TestRealTPM uses a real one.
+type memoryTPM struct {
+	secrets map[string][]byte
+	fail    map[string]error // by blob
+	pins    map[string]string
+	asked   int
+}
+
+func newMemoryTPM() *memoryTPM {
+	return &memoryTPM{secrets: map[string][]byte{}, fail: map[string]error{}, pins: map[string]string{}}
+}
+
+func (m *memoryTPM) Seal(_ context.Context, secret []byte, p tpm.Policy, pin []byte) (*tpm.Sealed, error) {
+	blob := strings.Repeat("b", 60) + string(rune('0'+len(m.secrets)))
+	m.secrets[blob] = bytes.Clone(secret)
+	if p.PIN {
+		m.pins[blob] = string(pin)
+	}
+	s := &tpm.Sealed{Blob: []byte(blob), SRK: []byte("the storage key"), PolicyHash: make([]byte, 32), PrimaryAlg: "ecc", Bank: "sha256", PIN: p.PIN, Signed: p.Signed}
+	for n := range p.Literal {
+		s.PCRs = append(s.PCRs, n)
+	}
+	return s, nil
+}
+
+func (m *memoryTPM) Unseal(_ context.Context, s *tpm.Sealed, _ *tpm.SignatureFile, pin []byte) ([]byte, error) {
+	m.asked++
+	if err := m.fail[string(s.Blob)]; err != nil {
+		return nil, err
+	}
+	if s.PIN && string(pin) != m.pins[string(s.Blob)] {
+		return nil, &tpm.PINError{Left: -1}
+	}
+	secret, ok := m.secrets[string(s.Blob)]
+	if !ok {
+		return nil, errors.New("sealed by another TPM")
+	}
+	return bytes.Clone(secret), nil
+}
+>>>>>>> vault

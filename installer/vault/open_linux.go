@@ -1,15 +1,22 @@
 package vault
 
 import (
+<<<<<<< HEAD
 	"bytes"
 	"crypto"
 	"encoding/binary"
 	"encoding/json"
+=======
+	"crypto"
+>>>>>>> vault
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
+<<<<<<< HEAD
 	"strconv"
+=======
+>>>>>>> vault
 
 	devmapper "github.com/anatol/devmapper.go"
 	luks "github.com/anatol/luks.go"
@@ -68,6 +75,7 @@ func (h *Header) writeChecked(mem *os.File, data *os.File) error {
 	return nil
 }
 
+<<<<<<< HEAD
 // encodeChecked encodes the header for luks.go: a primary copy, also when it was
 // read from the secondary one; no tokens, no flags, no slots with a problem.
 func (h *Header) encodeChecked() ([]byte, error) {
@@ -107,6 +115,8 @@ func (h *Header) encodeChecked() ([]byte, error) {
 	return raw, nil
 }
 
+=======
+>>>>>>> vault
 func (o luksOpener) open(slot int, passphrase []byte) (volumeKey, error) {
 	v, err := o.dev.UnsealVolume(slot, passphrase)
 	if errors.Is(err, luks.ErrPassphraseDoesNotMatch) {

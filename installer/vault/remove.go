@@ -39,6 +39,7 @@ func (h *Header) mayRemove(slot int) error {
 	if s == nil {
 		return ErrNoSlot
 	}
+<<<<<<< HEAD
 	if s.Problem != nil {
 		return nil
 	}
@@ -49,11 +50,27 @@ func (h *Header) mayRemove(slot int) error {
 			continue
 		}
 		ways++
+=======
+	left, ways, recovery := 0, 0, 0
+	for _, other := range h.Slots {
+		if other.ID == slot || other.Problem != nil {
+			continue
+		}
+		left++
+		// The maintenance key lies on the volume: it opens nothing from outside.
+		if other.Kind != KindMaintenance {
+			ways++
+		}
+>>>>>>> vault
 		if other.Kind == KindRecovery {
 			recovery++
 		}
 	}
+<<<<<<< HEAD
 	if ways == 0 && s.Kind != KindMaintenance {
+=======
+	if left == 0 || (ways == 0 && s.Kind != KindMaintenance) {
+>>>>>>> vault
 		return ErrLastSlot
 	}
 	if recovery == 0 && s.Kind == KindRecovery {

@@ -86,6 +86,38 @@ func TestNextSteps(t *testing.T) {
 	})
 }
 
+<<<<<<< HEAD
+=======
+func TestMayRemove(t *testing.T) {
+	tooCostly := &Slot{ID: 5, Kind: KindOther, Problem: ErrSlotCost}
+	tests := []struct {
+		name  string
+		slots []*Slot
+		slot  int
+		want  error
+	}{
+		{"one of two", []*Slot{{ID: 0, Kind: KindRecovery}, {ID: 1, Kind: KindPassphrase}}, 1, nil},
+		{"the last recovery key", []*Slot{{ID: 0, Kind: KindRecovery}, {ID: 1, Kind: KindTPM2}}, 0, ErrLastRecovery},
+		{"one of two recovery keys", []*Slot{{ID: 0, Kind: KindRecovery}, {ID: 1, Kind: KindRecovery}}, 0, nil},
+		{"the only slot", []*Slot{{ID: 0, Kind: KindPassphrase}}, 0, ErrLastSlot},
+		{"the only slot, which is not tried here", []*Slot{tooCostly}, 5, ErrLastSlot},
+		{"the last one that is tried here", []*Slot{{ID: 0, Kind: KindPassphrase}, tooCostly}, 0, ErrLastSlot},
+		{"one that is not tried here", []*Slot{{ID: 0, Kind: KindRecovery}, tooCostly}, 5, nil},
+		{"only the maintenance key would be left", []*Slot{{ID: 0, Kind: KindTPM2}, {ID: 1, Kind: KindMaintenance}}, 0, ErrLastSlot},
+		{"the maintenance key", []*Slot{{ID: 0, Kind: KindRecovery}, {ID: 1, Kind: KindMaintenance}}, 1, nil},
+		{"the maintenance key alone", []*Slot{{ID: 1, Kind: KindMaintenance}}, 1, ErrLastSlot},
+		{"no such slot", []*Slot{{ID: 0, Kind: KindRecovery}}, 3, ErrNoSlot},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := (&Header{Slots: tt.slots}).mayRemove(tt.slot); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+>>>>>>> vault
 // TestRotationSurvivesPowerCuts plays a box from its installation to its final
 // state, and cuts the power before each command of each boot once. Whatever
 // happens, every boot opens by the TPM and the box ends with one bound slot.
