@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -90,14 +91,25 @@ func (b *Box) start(ctx context.Context) error {
 		return err
 	}
 	if err := b.connect(ctx); err != nil {
-		if b.qemu.exited() {
-			return fmt.Errorf("QEMU ended: %w: %s", b.qemu.err, b.qemu.lastWords())
-		}
-		return err
+		return b.whyNot(err)
 	}
 	go b.watch()
 	b.unbind = context.AfterFunc(ctx, func() { b.PowerCut() })
 	return nil
+}
+
+// whyNot prefers QEMU's own words to the broken connection that its end has caused. The
+// connection may break a moment before the process is gone.
+func (b *Box) whyNot(connecting error) error {
+	if !errors.Is(connecting, ErrOff) && !b.qemu.exited() {
+		return connecting
+	}
+	select {
+	case <-b.qemu.done:
+		return fmt.Errorf("QEMU ended: %w: %s", b.qemu.err, b.qemu.lastWords())
+	case <-time.After(5 * time.Second):
+		return connecting
+	}
 }
 
 // connect takes the sockets while the processor still stands (-S), so that nothing of

@@ -36,7 +36,8 @@ func (b *Box) Status(ctx context.Context) (string, error) {
 }
 
 // WaitReset waits for the next reset (a reboot of the guest, or Reset) that an earlier
-// WaitReset has not reported yet.
+// WaitReset has not reported yet. Firmware may reset once more by itself: SeaBIOS does so
+// after each reset, OVMF does not.
 func (b *Box) WaitReset(ctx context.Context) error {
 	b.mu.Lock()
 	since := b.resets

@@ -31,7 +31,7 @@ func TestFirmwareRuns(t *testing.T) {
 				TPM: &vm.TPM{}, Disks: []vm.Disk{{Path: disk}},
 			}
 			box := vm.Start(t, m)
-			match, err := box.Console.ExpectPrompt(within(t, 120*time.Second),
+			match, err := box.Console.ExpectPrompt(within(t, 300*time.Second),
 				`BdsDxe: failed to (?:load|start) Boot`, `UEFI Interactive Shell`, `No bootable option or device was found`)
 			if err != nil {
 				t.Fatal(err)

@@ -11,7 +11,7 @@ type NIC struct {
 	Model string // "virtio-net-pci" by itself; "e1000e", "igb", …
 	MAC   string // QEMU's own by itself
 
-	Wire *Wire        // to other machines of this program, every packet counted
+	Wire *Wire        // to other machines of this program, every packet counted; ends with it
 	User *UserNetwork // QEMU's own NAT
 	Raw  string       // any other -netdev value without its id, such as "tap,ifname=t0,script=no"
 }

@@ -13,7 +13,7 @@ func TestProbeGuestStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := probe(t.Context(), TCG, kernel.Image, 60*time.Second); err != nil {
+	if err := probe(t.Context(), TCG, kernel.Image, 180*time.Second); err != nil {
 		t.Error(err)
 	}
 }

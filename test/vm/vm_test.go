@@ -20,6 +20,10 @@ func within(t *testing.T, limit time.Duration) context.Context {
 	return ctx
 }
 
+// bootLimit is generous: a guest that is ready in six seconds on an idle machine took
+// more than a minute beside seven other jobs on two cores.
+const bootLimit = 5 * time.Minute
+
 // guest is the kernel and the initramfs with testdata/init, made once.
 var guest = sync.OnceValues(func() (vm.Machine, error) {
 	ctx := context.Background()
@@ -73,7 +77,7 @@ func guestMachine(t *testing.T) vm.Machine {
 // ask types a command of testdata/init and gives its answer.
 func ask(t *testing.T, box *vm.Box, command string) string {
 	t.Helper()
-	ctx := within(t, 40*time.Second)
+	ctx := within(t, bootLimit)
 	if err := box.Console.Send(command); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +92,7 @@ func ask(t *testing.T, box *vm.Box, command string) string {
 func boot(t *testing.T, m vm.Machine) *vm.Box {
 	t.Helper()
 	box := vm.Start(t, m)
-	if _, err := box.Console.ExpectPrompt(within(t, 60*time.Second), `ready> `); err != nil {
+	if _, err := box.Console.ExpectPrompt(within(t, bootLimit), `ready> `); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("ready after %.1f s", box.Uptime().Seconds())
@@ -99,7 +103,7 @@ func TestGuestTalksOnConsole(t *testing.T) {
 	m := guestMachine(t)
 	m.Screen = true
 	box := vm.Start(t, m)
-	match, err := box.Console.Expect(within(t, 60*time.Second), `never printed`, `hello from pid (\d+)`)
+	match, err := box.Console.Expect(within(t, bootLimit), `never printed`, `hello from pid (\d+)`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +135,7 @@ func TestGuestTalksOnConsole(t *testing.T) {
 	if err := box.Console.Send("off"); err != nil {
 		t.Fatal(err)
 	}
-	if err := box.WaitOff(within(t, 30*time.Second)); err != nil {
+	if err := box.WaitOff(within(t, bootLimit)); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.ReadFile(filepath.Join(box.Logs, "console.log"))
@@ -147,7 +151,7 @@ func TestPanicEndsExpectAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	started := time.Now()
-	_, err := box.Console.Expect(within(t, 60*time.Second), `never printed`)
+	_, err := box.Console.Expect(within(t, bootLimit), `never printed`)
 	if err == nil || !strings.Contains(err.Error(), "fatal") || time.Since(started) > 30*time.Second {
 		t.Errorf("after %v: %v, want a fatal error at once", time.Since(started), err)
 	}
@@ -165,6 +169,9 @@ func TestTPMStateOutlivesPower(t *testing.T) {
 	}
 	if pcr := ask(t, box, "pcr 0"); len(pcr) != 64 {
 		t.Errorf("PCR 0 is %q, want 32 bytes in hex", pcr)
+	}
+	if size := ask(t, box, "ekcert"); !strings.HasSuffix(size, " bytes") {
+		t.Errorf("the endorsement key certificate: %s", size)
 	}
 	for _, command := range []string{"extend 15", "define kept over power"} {
 		if answer := ask(t, box, command); answer != "done" {
@@ -230,13 +237,13 @@ func TestStickIsPulledAndPlugged(t *testing.T) {
 		}
 	}
 
-	if err := box.Pull(within(t, 20*time.Second), "usb"); err != nil {
+	if err := box.Pull(within(t, bootLimit), "usb"); err != nil {
 		t.Fatal(err)
 	}
 	if answer := ask(t, box, "disk S-usb"); !strings.HasPrefix(answer, "error") {
 		t.Errorf("the guest still sees the pulled stick as %s", answer)
 	}
-	if err := box.Plug(within(t, 20*time.Second), "usb"); err != nil {
+	if err := box.Plug(within(t, bootLimit), "usb"); err != nil {
 		t.Fatal(err)
 	}
 	if text := ask(t, box, "read "+findDisk(t, box, "S-usb")); text != "canary-on-usb" {
@@ -270,21 +277,19 @@ func TestWireCountsPackets(t *testing.T) {
 
 func TestResetIsReported(t *testing.T) {
 	box := boot(t, guestMachine(t))
-	for _, reset := range []struct {
-		name string
-		do   func() error
-	}{
-		{"reboot of the guest", func() error { return box.Console.Send("reboot") }},
-		{"reset button", func() error { return box.Reset(t.Context()) }},
-	} {
-		if err := reset.do(); err != nil {
-			t.Fatalf("%s: %v", reset.name, err)
-		}
-		if err := box.WaitReset(within(t, 30*time.Second)); err != nil {
-			t.Fatalf("%s: %v", reset.name, err)
-		}
-		if _, err := box.Console.ExpectPrompt(within(t, 60*time.Second), `ready> `); err != nil {
-			t.Fatalf("%s: %v", reset.name, err)
-		}
+	if err := box.Console.Send("reboot"); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.WaitReset(within(t, bootLimit)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Console.ExpectPrompt(within(t, bootLimit), `ready> `); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.WaitReset(within(t, bootLimit)); err != nil {
+		t.Fatal(err)
 	}
 }

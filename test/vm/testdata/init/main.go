@@ -25,6 +25,7 @@ var commands = map[string]func(argument string) (string, error){
 	"extend":  extendPCR,
 	"define":  defineNV,
 	"nv":      readNV,
+	"ekcert":  ekCertificate,
 	"disk":    func(serial string) (string, error) { return inside.DiskBySerial(serial, 1e9) },
 	"blocks":  blocks,
 	"read":    readDisk,
@@ -115,7 +116,7 @@ func defineNV(text string) (string, error) {
 		if _, err := (tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHOwner, PublicInfo: public}).Execute(tpm); err != nil {
 			return "", err
 		}
-		name, _, err := nvName(tpm)
+		name, _, err := nvName(tpm, nvIndex)
 		if err != nil {
 			return "", err
 		}
@@ -128,8 +129,8 @@ func defineNV(text string) (string, error) {
 	})
 }
 
-func nvName(tpm transport.TPM) (tpm2.TPM2BName, uint16, error) {
-	answer, err := tpm2.NVReadPublic{NVIndex: nvIndex}.Execute(tpm)
+func nvName(tpm transport.TPM, index tpm2.TPMHandle) (tpm2.TPM2BName, uint16, error) {
+	answer, err := tpm2.NVReadPublic{NVIndex: index}.Execute(tpm)
 	if err != nil {
 		return tpm2.TPM2BName{}, 0, err
 	}
@@ -140,9 +141,18 @@ func nvName(tpm transport.TPM) (tpm2.TPM2BName, uint16, error) {
 	return answer.NVName, public.DataSize, nil
 }
 
+// ekCertificate gives the size of the certificate of the RSA 2048 endorsement key (TCG EK
+// Credential Profile 2.5, section 2.2.1.4).
+func ekCertificate(string) (string, error) {
+	return withTPM(func(tpm transport.TPM) (string, error) {
+		_, size, err := nvName(tpm, 0x01c00002)
+		return fmt.Sprintf("%d bytes", size), err
+	})
+}
+
 func readNV(string) (string, error) {
 	return withTPM(func(tpm transport.TPM) (string, error) {
-		name, size, err := nvName(tpm)
+		name, size, err := nvName(tpm, nvIndex)
 		if err != nil {
 			return "", err
 		}
