@@ -150,8 +150,9 @@ func (f *Fetch) answer(resp *http.Response, have int64) (int64, error) {
 		}
 		return have, nil
 	case code == http.StatusOK:
-		// The server knows no ranges, or has another file now: start over.
-		f.discard()
+		// The server knows no ranges, or has another file now: start over. The part
+		// is emptied when it is written to.
+		_ = os.Remove(f.validator())
 		if tag := resp.Header.Get("ETag"); tag != "" && !strings.HasPrefix(tag, "W/") {
 			if err := os.WriteFile(f.validator(), []byte(tag), 0o644); err != nil {
 				return 0, f.write(err)
@@ -171,7 +172,11 @@ func (f *Fetch) answer(resp *http.Response, have int64) (int64, error) {
 
 // receive writes what comes behind the first offset bytes.
 func (f *Fetch) receive(ctx context.Context, body func([]byte) (int, error), offset, total int64, start time.Time) (err error) {
-	out, err := os.OpenFile(f.part(), os.O_WRONLY|os.O_CREATE, 0o644)
+	mode := os.O_WRONLY | os.O_CREATE
+	if offset == 0 {
+		mode |= os.O_TRUNC
+	}
+	out, err := os.OpenFile(f.part(), mode, 0o644)
 	if err != nil {
 		return f.write(err)
 	}
@@ -233,8 +238,7 @@ func (f *Fetch) finish(resumed bool) error {
 	return nil
 }
 
-// discard forgets what has arrived. A part that cannot be removed is emptied by
-// being overwritten, or makes the digest fail.
+// discard forgets what has arrived.
 func (f *Fetch) discard() {
 	_ = os.Remove(f.part())
 	_ = os.Remove(f.validator())
