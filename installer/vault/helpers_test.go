@@ -4,20 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-<<<<<<< HEAD
-=======
 	"errors"
->>>>>>> vault
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-<<<<<<< HEAD
-=======
 
 	"github.com/stek-edge/stek/installer/tpm"
->>>>>>> vault
 )
 
 // imageSize leaves room for the header (16 MiB) and some data.
@@ -132,8 +126,6 @@ func pair(from *headerCopy, text string, change func(b *binaryHeader, second boo
 	}
 	return out
 }
-<<<<<<< HEAD
-=======
 
 // memoryTPM stands for a TPM where a test is about this package's order and
 // records; TestRealTPM uses a real one.
@@ -175,4 +167,3 @@ func (m *memoryTPM) Unseal(_ context.Context, s *tpm.Sealed, _ *tpm.SignatureFil
 	}
 	return bytes.Clone(secret), nil
 }
->>>>>>> vault

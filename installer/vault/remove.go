@@ -39,18 +39,6 @@ func (h *Header) mayRemove(slot int) error {
 	if s == nil {
 		return ErrNoSlot
 	}
-<<<<<<< HEAD
-	if s.Problem != nil {
-		return nil
-	}
-	ways, recovery := 0, 0
-	for _, other := range h.Slots {
-		// The maintenance key lies on the volume: it opens nothing from outside.
-		if other.ID == slot || other.Problem != nil || other.Kind == KindMaintenance {
-			continue
-		}
-		ways++
-=======
 	left, ways, recovery := 0, 0, 0
 	for _, other := range h.Slots {
 		if other.ID == slot || other.Problem != nil {
@@ -61,16 +49,11 @@ func (h *Header) mayRemove(slot int) error {
 		if other.Kind != KindMaintenance {
 			ways++
 		}
->>>>>>> vault
 		if other.Kind == KindRecovery {
 			recovery++
 		}
 	}
-<<<<<<< HEAD
-	if ways == 0 && s.Kind != KindMaintenance {
-=======
 	if left == 0 || (ways == 0 && s.Kind != KindMaintenance) {
->>>>>>> vault
 		return ErrLastSlot
 	}
 	if recovery == 0 && s.Kind == KindRecovery {

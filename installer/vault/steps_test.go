@@ -86,8 +86,6 @@ func TestNextSteps(t *testing.T) {
 	})
 }
 
-<<<<<<< HEAD
-=======
 func TestMayRemove(t *testing.T) {
 	tooCostly := &Slot{ID: 5, Kind: KindOther, Problem: ErrSlotCost}
 	tests := []struct {
@@ -117,7 +115,6 @@ func TestMayRemove(t *testing.T) {
 	}
 }
 
->>>>>>> vault
 // TestRotationSurvivesPowerCuts plays a box from its installation to its final
 // state, and cuts the power before each command of each boot once. Whatever
 // happens, every boot opens by the TPM and the box ends with one bound slot.
