@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/google/go-tpm v0.9.8
 
+require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2 // indirect
+
 require (
 	filippo.io/age v1.3.2 // indirect
 	filippo.io/hpke v0.4.0 // indirect

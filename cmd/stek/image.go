@@ -55,6 +55,7 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Cache, "cache", "", "folder for what is kept from build to build (default: stek in the user's cache)")
 	flags.StringVar(&o.Lock, "lock", "", "the component lock, such as images/components.lock")
 	flags.BoolVar(&o.Locked, "locked", false, "refuse components that are not in the lock")
+	flags.IntVar(&o.Level, "compression", 0, "zstd level of the root, 1 (fast) to 22 (small)")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output); err != nil {
@@ -188,4 +189,3 @@ func imageInspectCommand() *cobra.Command {
 	}
 	return cmd
 }
-

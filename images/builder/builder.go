@@ -31,6 +31,7 @@ type Options struct {
 	Lock    string           // components.lock
 	Locked  bool             // refuse what is not in the lock
 	Epoch   time.Time        // time stamp of everything in the image
+	Level   int              // zstd level of the root, 0 for the builder's own choice
 	Report  component.Report
 }
 

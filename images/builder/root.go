@@ -48,7 +48,7 @@ func (o *Options) root(ctx context.Context, baseKey string, base *root.Tree, p *
 		return nil, err
 	}
 	made.Sizes, made.UnusedRules = report.Sizes, report.UnusedRules
-	if err := root.Squash(ctx, tree, made.Image, root.SquashOptions{Epoch: o.Epoch, Runner: root.Exec{}, Progress: o.reporter()}); err != nil {
+	if err := root.Squash(ctx, tree, made.Image, root.SquashOptions{Epoch: o.Epoch, Level: o.Level, Runner: root.Exec{}, Progress: o.reporter()}); err != nil {
 		return nil, err
 	}
 	if made.Verity, err = root.Verity(ctx, made.Image, root.Exec{}); err != nil {
@@ -66,7 +66,7 @@ const rootFormat = "1"
 // rootKey names a root by everything that goes into it.
 func rootKey(baseKey string, o *Options, entries []root.Entry) (string, error) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n", baseKey, rootFormat, o.Epoch.Unix())
+	fmt.Fprintf(h, "%s\n%s\n%d %d\n", baseKey, rootFormat, o.Epoch.Unix(), o.Level)
 	for _, e := range entries {
 		fmt.Fprintf(h, "%s %d %o %s\n", e.Path, e.Kind, e.Perm, e.Link)
 		if e.Kind != root.Regular {
