@@ -94,7 +94,11 @@ func leaveReport(ctx context.Context, r *run) error {
 		return err
 	}
 	return r.site.mounted(r.partition(disk.ESP), "vfat", fatOptions, func(dir string) error {
-		return m.BackupHeader(ctx, filepath.Join(dir, filepath.FromSlash(HeaderBackupPath)), to, nil)
+		backup := filepath.Join(dir, filepath.FromSlash(HeaderBackupPath))
+		if err := os.MkdirAll(filepath.Dir(backup), 0o755); err != nil {
+			return err
+		}
+		return m.BackupHeader(ctx, backup, to, nil)
 	})
 }
 

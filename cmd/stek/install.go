@@ -84,7 +84,11 @@ func readAnswers(path string) (*preseed.Answers, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("reading the answer file: %w", err)}
 	}
-	return preseed.Parse(path, content)
+	answers, err := preseed.Parse(path, content)
+	if err != nil {
+		return nil, err
+	}
+	return preseed.Defaults(answers), nil
 }
 
 func printPlan(w io.Writer, plan *installer.Plan, format string) error {

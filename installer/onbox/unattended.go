@@ -121,7 +121,11 @@ func (s *stick) answers() (*preseed.Answers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer file on the stick: %w", err)
 	}
-	return preseed.Parse(answerFile, content)
+	answers, err := preseed.Parse(answerFile, content)
+	if err != nil {
+		return nil, err
+	}
+	return preseed.Defaults(answers), nil
 }
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {

@@ -3,7 +3,6 @@ package stage1
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +58,7 @@ func (s *stage1) prepareState(ctx context.Context) error {
 	defer volume.Close()
 	s.line.mark("volume opened")
 	found.Opened = volume.OpenedBy(systemSlot)
+	s.console.Say("volume opened by %s (slot %d)", found.Kind, found.Slot)
 	for _, o := range volume.Outcomes {
 		found.Tried = append(found.Tried, o.String())
 	}
@@ -166,12 +166,7 @@ func (s *stage1) checkIdentity(ctx context.Context, volume *vault.Volume) (strin
 	if s.chip == nil {
 		return "no tpm", nil
 	}
-	identity, err := volume.Identity(crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512)
-	if err != nil {
-		return "", err
-	}
-	err = s.chip.ExtendDigests(ctx, pcrSystem, func(h crypto.Hash) []byte { return identity[h] })
-	if err != nil {
+	if err := s.chip.ExtendDigests(ctx, pcrSystem, volume.Measurement); err != nil {
 		return "", fmt.Errorf("measuring which volume was opened: %w", err)
 	}
 	s.volumeMeasured = true

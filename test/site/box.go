@@ -124,7 +124,7 @@ func (b *Box) Run(ctx context.Context, command string) (string, error) {
 	if err := b.Console.Send(line); err != nil {
 		return "", err
 	}
-	if _, err := b.Console.Expect(ctx, "^"+regexp.QuoteMeta(begin)); err != nil {
+	if _, err := b.Console.Expect(ctx, regexp.QuoteMeta(begin)); err != nil {
 		return "", err
 	}
 	before := len(b.Console.Lines())
@@ -137,7 +137,7 @@ func (b *Box) Run(ctx context.Context, command string) (string, error) {
 		if strings.HasPrefix(l.Text, end) {
 			break
 		}
-		if !strings.HasPrefix(l.Text, begin) {
+		if !strings.HasSuffix(strings.TrimRight(l.Text, "\r"), begin) {
 			out = append(out, strings.TrimRight(l.Text, "\r"))
 		}
 	}
@@ -164,12 +164,8 @@ func (b *Box) Status(ctx context.Context) (map[string]any, error) {
 // RecoveryKey decrypts the recovery key that the installer left on the stick, as
 // the office would.
 func (s *Site) RecoveryKey(ctx context.Context) (string, error) {
-	report, err := s.report(ctx)
-	if err != nil {
-		return "", err
-	}
 	file := filepath.Join(s.Dir, "recovery-key.age")
-	if err := s.Fetch(ctx, report+"/recovery-key.age", file); err != nil {
+	if err := s.Fetch(ctx, "stek/reports/"+BoxSerial+"/recovery-key.age", file); err != nil {
 		return "", err
 	}
 	sealed, err := os.ReadFile(file)
@@ -191,8 +187,3 @@ func (s *Site) RecoveryKey(ctx context.Context) (string, error) {
 }
 
 var keyPattern = regexp.MustCompile(`[bcdefghijklnrtuv]{8}(-[bcdefghijklnrtuv]{8}){7}`)
-
-// report is the folder of the one machine that the stick has a report of.
-func (s *Site) report(context.Context) (string, error) {
-	return "stek/reports/unknown", nil
-}

@@ -41,8 +41,11 @@ const (
 	passwordHash = "$6$stektest$.og3TwRJP/UXjKaWtzZv4d7d9N/xigNy7ChjY7g34igk2JUhiY8hrdaaGQVerRm/uEFxM7bBIm0ese.LklrZI."
 )
 
-// DiskSerial is the serial number of the box's disk.
-const DiskSerial = "DISK0001"
+// The serial numbers of the box and of its disk.
+const (
+	BoxSerial  = "BOX0001"
+	DiskSerial = "DISK0001"
+)
 
 // New prepares a site: the stick with its answer file, and a box with an empty disk.
 func New(ctx context.Context, o Options) (*Site, error) {
@@ -74,6 +77,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	}
 	s.Machine = vm.Machine{
 		Dir: filepath.Join(o.Dir, "box"), Memory: 3072, Firmware: o.Firmware, Screen: true, Fatal: Fatal,
+		ExtraFlags: []string{"-smbios", "type=1,manufacturer=stek,product=virtual box,serial=" + BoxSerial},
 		Disks: []vm.Disk{
 			{Name: "stick", Path: s.Stick, Bus: vm.USB, Serial: "STICK0001"},
 			{Name: "disk", Path: s.Disk, Bus: vm.NVMe, Serial: DiskSerial},
