@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Boot phases that are extended into PCR 11 after the stub
@@ -18,6 +20,34 @@ const (
 
 // PCR11 is the register that systemd-stub measures an image into.
 const PCR11 = 11
+
+// minStub is the oldest systemd-stub whose measurements were compared with the
+// prediction. That of Debian 12 (252) does not measure .uname and .sbat.
+const minStub = 257
+
+// StubVersion is the version of systemd-stub inside the image, such as
+// "257.13-1~deb13u1", empty if the stub does not say.
+func (i *Image) StubVersion() string {
+	text, ok := strings.CutPrefix(i.text(".sdmagic"), "#### LoaderInfo: systemd-stub ")
+	version, _, end := strings.Cut(text, " ####")
+	if !ok || !end {
+		return ""
+	}
+	return version
+}
+
+func (i *Image) stubMajor() int {
+	version := i.StubVersion()
+	digits := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(version)
+	}
+	major, err := strconv.Atoi(version[:digits])
+	if err != nil {
+		return 0
+	}
+	return major
+}
 
 // maxZeroFill bounds how many bytes a section may have in memory but not in
 // the file, so that a hostile file of a few bytes cannot cost seconds of
@@ -47,9 +77,12 @@ func (p *PCR) extendDigest(digest [sha256.Size]byte) {
 // phase is measured as its word without a NUL.
 //
 // The error wraps [ErrUnpredictable] for an image with several profiles or
-// device trees to choose from.
+// device trees to choose from, and for a stub that measures otherwise.
 func (i *Image) PredictPCR11(phases ...string) (PCR, error) {
 	var pcr PCR
+	if v := i.stubMajor(); v < minStub {
+		return PCR{}, fmt.Errorf("%w: its stub is %q; systemd-stub %d or newer is needed", ErrUnpredictable, i.StubVersion(), minStub)
+	}
 	for _, name := range unpredictable {
 		if _, ok, _ := i.file.Find(name); ok {
 			return PCR{}, fmt.Errorf("%w: it has a %s section", ErrUnpredictable, name)

@@ -39,7 +39,7 @@ func testKey(t testing.TB) *rsa.PrivateKey {
 // parts are small; the golden values in testdata belong to exactly these.
 func parts(t testing.TB) uki.Parts {
 	return uki.Parts{
-		Stub:      petest.Stub(),
+		Stub:      petest.SystemdStub("257.13-1~deb13u1"),
 		Kernel:    []byte("a kernel\n"),
 		Initrd:    bytes.Repeat([]byte("an initramfs\n"), 1000),
 		OSRelease: []byte("ID=stek\n"),
@@ -90,7 +90,7 @@ func TestBuildAndParse(t *testing.T) {
 	for _, s := range image.Sections() {
 		names = append(names, fmt.Sprintf("%s:%v", s.Name, s.Measured))
 	}
-	want := ".text:false .linux:true .osrel:true .cmdline:true .initrd:true .ucode:true .uname:true .pcrpkey:true .pcrsig:false"
+	want := ".text:false .sdmagic:false .linux:true .osrel:true .cmdline:true .initrd:true .ucode:true .uname:true .pcrpkey:true .pcrsig:false"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("sections\n%s, want\n%s", got, want)
 	}
@@ -255,9 +255,24 @@ func edit(t *testing.T, raw []byte, name string, size byte) []byte {
 func TestPredictionRefusesChoices(t *testing.T) {
 	p := parts(t)
 	p.PCRKey = nil
-	p.Stub = petest.Stub(petest.Section{Name: ".profile", Data: []byte("ID=x")})
-	if _, err := parse(t, build(t, p)).PredictPCR11(); !errors.Is(err, uki.ErrUnpredictable) {
-		t.Fatalf("error %v, want ErrUnpredictable", err)
+	for name, stub := range map[string][]byte{
+		"a profile":          petest.SystemdStub("257", petest.Section{Name: ".profile", Data: []byte("ID=x")}),
+		"an old stub":        petest.SystemdStub("252.39-1~deb12u2"),
+		"no version":         petest.SystemdStub("of the future"),
+		"not systemd's stub": petest.Stub(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.Stub = stub
+			if _, err := parse(t, build(t, p)).PredictPCR11(); !errors.Is(err, uki.ErrUnpredictable) {
+				t.Fatalf("error %v, want ErrUnpredictable", err)
+			}
+		})
+	}
+	for _, version := range []string{"257", "257~rc1", "258.1-1"} {
+		p.Stub = petest.SystemdStub(version)
+		if _, err := parse(t, build(t, p)).PredictPCR11(); err != nil {
+			t.Errorf("stub %s: %v", version, err)
+		}
 	}
 }
 
@@ -305,7 +320,7 @@ func TestParseRefuses(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(build(f, parts(f)))
-	f.Add(petest.Stub(petest.Section{Name: ".linux", Data: []byte("kernel")}, petest.Section{Name: ".pcrsig", Data: []byte(`{"sha256":[{}]}`)}))
+	f.Add(petest.SystemdStub("257", petest.Section{Name: ".linux", Data: []byte("kernel")}, petest.Section{Name: ".pcrsig", Data: []byte(`{"sha256":[{}]}`)}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		image, err := uki.Parse(raw)
 		if err != nil {

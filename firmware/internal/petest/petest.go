@@ -22,6 +22,12 @@ const (
 	peOffset         = 0x80
 )
 
+// SystemdStub is a Stub that calls itself that version of systemd-stub.
+func SystemdStub(version string, sections ...Section) []byte {
+	magic := Section{Name: ".sdmagic", Data: []byte("#### LoaderInfo: systemd-stub " + version + " ####\x00")}
+	return Stub(append([]Section{magic}, sections...)...)
+}
+
 // Stub returns an unsigned PE32+ file with a .text section and the given ones.
 func Stub(sections ...Section) []byte {
 	sections = append([]Section{{Name: ".text", Data: []byte("\xc3 nothing to run")}}, sections...)

@@ -1,0 +1,19 @@
+// Package esp fills the EFI system partition, on a stick and on an installed
+// disk: the boot loader, the unified kernel image, systemd-boot's settings, and
+// the folder in which people and boxes exchange files.
+//
+//	EFI/BOOT/BOOTX64.EFI             systemd-boot, where firmware looks by itself
+//	EFI/systemd/systemd-bootx64.efi  the same, for a boot entry of its own
+//	EFI/Linux/stek-a.efi             the unified kernel image of slot a
+//	loader/loader.conf               no menu, no editor
+//	loader/keys/auto/*.auth          Secure Boot keys to enrol
+//	loader/keys/own/*.auth           the same without Microsoft's
+//	stek/                            preseed.yaml in, reports out
+//	README.txt                       for the person who opens the stick
+//
+// The partition is not encrypted and anybody can write to it: nothing secret
+// may ever be put here, and nothing read from it is to be trusted.
+//
+//	volume, err := fat.Format(file, size, false, fat.Options{Label: esp.Label, …})
+//	err = esp.Write(volume, esp.Content{BootLoader: sdboot, UKI: uki, …}, epoch)
+package esp

@@ -1,0 +1,6 @@
+// Package bootchain boots what packages uki, secureboot, esp and layout make, on a
+// virtual box with real UEFI firmware and a TPM, and compares what the firmware
+// measures and refuses with what they promise. It has tests only:
+//
+//	go test -tags e2e ./test/bootchain
+package bootchain
