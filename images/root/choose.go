@@ -1,0 +1,99 @@
+package root
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+const firmwareDir = "usr/lib/firmware"
+
+// selectModules returns the paths below the modules' folder that stay: the modules
+// that the rules keep, what they depend on, and the kernel's own lists.
+func selectModules(t *Tree, version string, rules *Rules) (map[string]bool, error) {
+	base := path.Join(modulesDir, version)
+	dep, err := readFile(t, path.Join(base, "modules.dep"))
+	if err != nil {
+		return nil, err
+	}
+	deps, err := parseModulesDep(dep)
+	if err != nil {
+		return nil, err
+	}
+	soft := map[string][]string{}
+	if e, ok := t.Get(path.Join(base, "modules.softdep")); ok {
+		data, err := e.ReadAll()
+		if err != nil {
+			return nil, err
+		}
+		soft = parseSoftdep(data)
+	}
+	byName := map[string]string{}
+	for module := range deps {
+		byName[moduleName(module)] = module
+	}
+
+	keep := map[string]bool{base: true}
+	var add func(module string) error
+	add = func(module string) error {
+		full := path.Join(base, module)
+		if keep[full] {
+			return nil
+		}
+		if _, ok := t.Get(full); !ok {
+			return fmt.Errorf("module %s is in modules.dep and not in the package", module)
+		}
+		keep[full] = true
+		for _, d := range deps[module] {
+			if err := add(d); err != nil {
+				return err
+			}
+		}
+		for _, name := range soft[moduleName(module)] {
+			// A soft dependency may be built in, or not built at all.
+			if d, ok := byName[name]; ok {
+				if err := add(d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for module := range deps {
+		if rules.Keep(moduleStem(module), false) {
+			if err := add(module); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, list := range []string{"modules.order", "modules.builtin", "modules.builtin.modinfo"} {
+		keep[path.Join(base, list)] = true
+	}
+	return keep, nil
+}
+
+// selectFirmware returns the paths below the firmware folder that stay, with the
+// targets of links that stay. A link whose target is not there is left out.
+func selectFirmware(t *Tree, rules *Rules) map[string]bool {
+	keep := map[string]bool{}
+	for e := range t.Below(firmwareDir) {
+		if e.Kind == Directory || !rules.Keep(strings.TrimPrefix(e.Path, firmwareDir+"/"), false) {
+			continue
+		}
+		chain := []string{e.Path}
+		for e.Kind == Symlink && len(chain) < 10 {
+			target := path.Join(path.Dir(e.Path), e.Link)
+			next, ok := t.Get(target)
+			if !ok {
+				break
+			}
+			chain, e = append(chain, target), next
+		}
+		if e.Kind == Regular {
+			for _, name := range chain {
+				keep[name] = true
+			}
+		}
+	}
+	return keep
+}
