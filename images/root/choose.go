@@ -20,14 +20,15 @@ func selectModules(t *Tree, version string, rules *Rules) (map[string]bool, erro
 	if err != nil {
 		return nil, err
 	}
-	soft := map[string][]string{}
-	if e, ok := t.Get(path.Join(base, "modules.softdep")); ok {
-		data, err := e.ReadAll()
-		if err != nil {
-			return nil, err
+	indexes := map[string][]byte{}
+	for _, name := range []string{"modules.softdep", "modules.alias"} {
+		if e, ok := t.Get(path.Join(base, name)); ok {
+			if indexes[name], err = e.ReadAll(); err != nil {
+				return nil, err
+			}
 		}
-		soft = parseSoftdep(data)
 	}
+	soft := parseSoftdep(indexes["modules.softdep"], indexes["modules.alias"])
 	byName := map[string]string{}
 	for module := range deps {
 		byName[moduleName(module)] = module

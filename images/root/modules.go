@@ -167,18 +167,29 @@ func parseModulesDep(data []byte) (map[string][]string, error) {
 	return deps, lines.Err()
 }
 
-// parseSoftdep reads modules.softdep: modules, by kernel name, that should be loaded
-// before or after another one.
-func parseSoftdep(data []byte) map[string][]string {
+// parseSoftdep reads modules.softdep and modules.alias: for each module, by kernel
+// name, the names of those that should be loaded before or after it. A soft
+// dependency may be given by alias ("crypto-crc32c"), which several modules answer.
+func parseSoftdep(softdep, alias []byte) map[string][]string {
+	aliases := map[string][]string{}
+	for line := range strings.Lines(string(alias)) {
+		if words := strings.Fields(line); len(words) == 3 && words[0] == "alias" {
+			aliases[words[1]] = append(aliases[words[1]], words[2])
+		}
+	}
 	soft := map[string][]string{}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(string(softdep)) {
 		words := strings.Fields(line)
 		if len(words) < 3 || words[0] != "softdep" {
 			continue
 		}
+		name := strings.ReplaceAll(words[1], "-", "_")
 		for _, w := range words[2:] {
-			if w != "pre:" && w != "post:" {
-				soft[words[1]] = append(soft[words[1]], strings.ReplaceAll(w, "-", "_"))
+			if strings.HasSuffix(w, ":") {
+				continue
+			}
+			for _, target := range append([]string{w}, aliases[w]...) {
+				soft[name] = append(soft[name], strings.ReplaceAll(target, "-", "_"))
 			}
 		}
 	}
