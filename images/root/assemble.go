@@ -76,7 +76,11 @@ func Assemble(ctx context.Context, base *Tree, a Assembly) (*Tree, *Report, erro
 		return nil, nil, fmt.Errorf("assembling the root: %w", err)
 	}
 	for _, e := range a.Overlay {
-		if err := refusePrivate(e.Path); err != nil {
+		err := refusePrivate(e.Path)
+		if err == nil && inVolatile(e.Path) {
+			err = fmt.Errorf("%s would be hidden on a running box; use tmpfiles.d to make it there", e.Path)
+		}
+		if err != nil {
 			return nil, nil, fmt.Errorf("assembling the root: %w", err)
 		}
 		if err := t.Add(e); err != nil {
@@ -135,10 +139,17 @@ func (p *pruning) keep(name string) bool {
 		return p.modules[name]
 	case strings.HasPrefix(name, firmwareDir+"/"):
 		return p.firmware[name]
-	case strings.HasPrefix(name, "var/"):
+	case inVolatile(name), refusePrivate(name) != nil:
 		return false
 	}
 	return p.rootRules.Keep(name, true)
+}
+
+// inVolatile tells whether a path is below a folder that the running system fills:
+// mount points of the kernel, tmpfs, and /var, which is each box's own.
+func inVolatile(name string) bool {
+	top, _, below := strings.Cut(name, "/")
+	return below && slices.Contains([]string{"dev", "proc", "run", "sys", "tmp", "var"}, top)
 }
 
 func (p *pruning) unused() []string {
@@ -154,8 +165,12 @@ func (p *pruning) unused() []string {
 	return all
 }
 
-// private are paths whose content tells boxes apart. They are made on each box.
-var private = []string{"etc/hostname", "etc/ssh/ssh_host_*", "var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "etc/machine-id"}
+// private are paths whose content tells boxes apart, or comes from the machine that
+// builds (systemd-resolved keeps a copy of the resolv.conf that it replaces).
+var private = []string{
+	"etc/machine-id", "etc/hostname", "etc/ssh/ssh_host_*", "etc/ssl/private/*", "etc/.resolv.conf.systemd-resolved.bak",
+	"var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/credential.secret",
+}
 
 func refusePrivate(name string) error {
 	for _, pattern := range private {

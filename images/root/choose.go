@@ -81,19 +81,21 @@ func selectFirmware(t *Tree, rules *Rules) map[string]bool {
 		if e.Kind == Directory || !rules.Keep(strings.TrimPrefix(e.Path, firmwareDir+"/"), false) {
 			continue
 		}
+		// A link may lead out of the folder and back, over /etc/alternatives.
 		chain := []string{e.Path}
-		for e.Kind == Symlink && len(chain) < 10 {
-			target := path.Join(path.Dir(e.Path), e.Link)
-			next, ok := t.Get(target)
+		for at := e; at.Kind == Symlink && len(chain) < 10; {
+			next, ok := t.lookup(path.Join(path.Dir(at.Path), at.Link))
+			if path.IsAbs(at.Link) {
+				next, ok = t.lookup(at.Link)
+			}
 			if !ok {
+				chain = nil
 				break
 			}
-			chain, e = append(chain, target), next
+			chain, at = append(chain, next.Path), next
 		}
-		if e.Kind == Regular {
-			for _, name := range chain {
-				keep[name] = true
-			}
+		for _, name := range chain {
+			keep[name] = true
 		}
 	}
 	return keep

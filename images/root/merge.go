@@ -28,6 +28,13 @@ func (r *Resolved) merge(ctx context.Context, work, out, installed string, debs 
 	for _, dir := range []string{"var/cache/apt/archives", "var/lib/apt/lists"} {
 		tree.Remove(dir)
 	}
+	// Host keys and the like, made by maintainer scripts: nobody needs them, and
+	// without them the base itself is the same on every machine.
+	for _, name := range tree.Paths() {
+		if refusePrivate(name) != nil {
+			tree.Remove(name)
+		}
+	}
 	status, err := readFile(tree, dpkgStatus)
 	if err != nil {
 		return err

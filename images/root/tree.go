@@ -98,6 +98,35 @@ func (t *Tree) resolveParent(name string) (string, error) {
 	return at, nil
 }
 
+// lookup finds an entry, following links among its parents but not itself.
+func (t *Tree) lookup(name string) (*Entry, bool) {
+	names := strings.Split(strings.Trim(path.Clean("/"+name), "/"), "/")
+	at := ""
+	for hops := 0; len(names) > 1; {
+		next := path.Join(at, names[0])
+		names = names[1:]
+		e, ok := t.entries[next]
+		switch {
+		case !ok || e.Kind == Regular:
+			return nil, false
+		case e.Kind == Directory:
+			at = next
+			continue
+		}
+		if hops++; hops > 40 {
+			return nil, false
+		}
+		target := path.Join("/", at, e.Link)
+		if path.IsAbs(e.Link) {
+			target = path.Clean(e.Link)
+		}
+		names = append(strings.Split(strings.Trim(target, "/"), "/"), names...)
+		at = ""
+	}
+	e, ok := t.entries[path.Join(at, names[0])]
+	return e, ok
+}
+
 // Remove takes a path out of the tree, with everything below it.
 func (t *Tree) Remove(name string) {
 	delete(t.entries, name)
