@@ -212,11 +212,16 @@ func archive(w io.Writer, files []File, modTime time.Time) error {
 		if !fs.ValidPath(f.Path) || f.Path == "." {
 			return fmt.Errorf("path %q is not a clean path below the root", f.Path)
 		}
-		if i > 0 && files[i-1].Path == f.Path || dirs[f.Path] {
+		if i > 0 && files[i-1].Path == f.Path {
 			return fmt.Errorf("%s would be there twice", f.Path)
 		}
 		for d := path.Dir(f.Path); d != "."; d = path.Dir(d) {
 			dirs[d] = true
+		}
+	}
+	for _, f := range files {
+		if dirs[f.Path] {
+			return fmt.Errorf("%s would be there twice, as a file and as a folder", f.Path)
 		}
 	}
 	var names []string

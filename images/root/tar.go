@@ -36,6 +36,10 @@ func (t *Tree) ReadTar(r io.ReaderAt, size int64) error {
 		}
 		e := Entry{Path: name, Perm: uint32(header.Mode & 0o7777), UID: header.Uid, GID: header.Gid}
 		for key, value := range header.PAXRecords {
+			if strings.HasPrefix(key, "GNU.sparse") {
+				// Its bytes do not lie in one piece behind the header.
+				return fmt.Errorf("reading the tar: %s is stored sparse", name)
+			}
 			if x, ok := strings.CutPrefix(key, xattrPrefix); ok && !strings.HasPrefix(x, "system.") {
 				if e.Xattr == nil {
 					e.Xattr = map[string]string{}
