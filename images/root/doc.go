@@ -23,10 +23,12 @@
 //
 //	mirror, err := root.HostMirror(os.DirFS("/"))
 //	resolved, err := root.Resolve(ctx, root.Source{Arch: "amd64", Mirror: mirror,
-//		CacheDir: cache, Epoch: epoch, Runner: root.Exec{}})
-//	base, err := resolved.Bootstrap(ctx, progress)
-//	tree, report, err := root.Assemble(ctx, base, root.Assembly{Epoch: epoch,
-//		Overlay: []root.Entry{root.HostFile("usr/bin/stek", 0o755, stek)}, Runner: root.Exec{}})
+//		Epoch: epoch, CacheDir: cache, Runner: root.Exec{}})
+//	base, err := resolved.Bootstrap(ctx)
+//	packages, closer, err := base.Open()
+//	tree, report, err := root.Assemble(ctx, packages, root.Assembly{Epoch: epoch, Runner: root.Exec{},
+//		Overlay: []root.Entry{root.HostFile("usr/bin/stek", 0o755, stek), root.Dir("state", 0o755)}})
 //	err = root.Squash(ctx, tree, "root.squashfs", root.SquashOptions{Epoch: epoch, Runner: root.Exec{}})
 //	verity, err := root.Verity(ctx, "root.squashfs", root.Exec{})
+//	boot, err := root.ReadBootFiles(packages, "amd64")
 package root

@@ -140,7 +140,6 @@ type aptCache struct {
 
 func (a aptCache) lists() string    { return filepath.Join(a.dir, "lists") }
 func (a aptCache) archives() string { return filepath.Join(a.dir, "archives") }
-func (a aptCache) sources() string  { return filepath.Join(a.dir, "sources.list") }
 
 func newAptCache(s Source) (aptCache, error) {
 	dir, err := filepath.Abs(filepath.Join(s.CacheDir, "apt-"+s.Arch))
