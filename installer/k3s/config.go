@@ -27,7 +27,7 @@ const (
 	SourceRelease = "release"
 )
 
-// Paths on the node. All but the last two are on the private volume.
+// Paths on the node. All but the last three are on the private volume.
 const (
 	ConfigPath     = "/etc/rancher/k3s/config.yaml"
 	ResolvPath     = "/etc/rancher/k3s/resolv.conf"
@@ -35,6 +35,7 @@ const (
 	AgentImagesDir = "/var/lib/rancher/k3s/agent/images"
 	RootImagesDir  = "/usr/share/stek/images"
 	BinaryPath     = "/usr/bin/k3s"
+	CtrPath        = "/usr/libexec/k3s/ctr" // a link to k3s, which is ctr under that name
 )
 
 // Facts are what the answer file cannot know.

@@ -104,7 +104,7 @@ Restart=on-failure
 RestartSec=10s
 `)
 	for _, n := range names {
-		fmt.Fprintf(&b, "ExecStart=%s ctr images label %s io.cri-containerd.pinned=pinned\n", BinaryPath, n)
+		fmt.Fprintf(&b, "ExecStart=%s images label %s io.cri-containerd.pinned=pinned\n", CtrPath, n)
 	}
 	return b.String()
 }

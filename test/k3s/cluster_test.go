@@ -118,11 +118,11 @@ func TestNodeWithoutNetwork(t *testing.T) {
 	})
 	t.Run("images can be pinned", func(t *testing.T) {
 		for _, n := range names {
-			if _, err := s.run(ctx, "", "k3s", "ctr", "images", "label", n, "io.cri-containerd.pinned=pinned"); err != nil {
+			if _, err := s.run(ctx, "", k3s.CtrPath, "images", "label", n, "io.cri-containerd.pinned=pinned"); err != nil {
 				t.Error(err)
 			}
 		}
-		list := s.mustRun(ctx, "", "k3s", "ctr", "images", "list")
+		list := s.mustRun(ctx, "", k3s.CtrPath, "images", "list")
 		if n := strings.Count(list, "io.cri-containerd.pinned=pinned"); n != len(names) {
 			t.Errorf("%d images are pinned, not %d:\n%s", n, len(names), list)
 		}
@@ -135,6 +135,9 @@ func TestNodeWithoutNetwork(t *testing.T) {
 	})
 	t.Run("teardown of a volume", func(t *testing.T) { teardown(t, s, ctx) })
 
+	if t.Failed() {
+		t.FailNow()
+	}
 	s.powerCut()
 	start = time.Now()
 	s.start()

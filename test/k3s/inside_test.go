@@ -123,11 +123,8 @@ func newRoot(dir string) error {
 	if err := controlGroups(at("/sys/fs/cgroup")); err != nil {
 		return fmt.Errorf("control groups: %w", err)
 	}
-	for _, name := range []string{"k3s", "kubectl", "crictl"} {
-		if err := os.RemoveAll(at("/usr/bin/" + name)); err != nil {
-			return err
-		}
-		if err := copyEntry(filepath.Join(dir, "files/usr/bin", name), at("/usr/bin/"+name)); err != nil {
+	for _, name := range []string{k3s.BinaryPath, k3s.CtrPath, "/usr/bin/kubectl", "/usr/bin/crictl"} {
+		if err := copyEntry(filepath.Join(dir, "files", name), at(name)); err != nil {
 			return err
 		}
 	}
@@ -163,8 +160,14 @@ func all(steps []mount) error {
 	return nil
 }
 
-// copyEntry copies a link as a link, and a file as a hard copy.
+// copyEntry copies a link as a link and a file as a file.
 func copyEntry(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
 	if link, err := os.Readlink(from); err == nil {
 		return os.Symlink(link, to)
 	}
