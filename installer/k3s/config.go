@@ -47,9 +47,8 @@ type Facts struct {
 	Address netip.Addr
 	Device  string
 
-	// ResolvConf names the file with the name servers that the cluster forwards
-	// to. Empty means that there are none: names outside the cluster are then
-	// answered with an error at once.
+	// ResolvConf names another file with the name servers that the cluster forwards
+	// to. Empty means the node's systemd-resolved; see Resolver.
 	ResolvConf string
 }
 
@@ -112,7 +111,7 @@ func Render(a preseed.Answers, f Facts) ([]File, error) {
 	var files []File
 	if c.ResolvConf == "" {
 		c.ResolvConf = ResolvPath
-		files = append(files, File{Path: ResolvPath, Mode: 0o644, Data: []byte(header + noResolver)})
+		files = append(files, File{Path: ResolvPath, Mode: 0o644, Data: []byte(header + resolver)})
 	}
 	text, err := yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
 	if err != nil {

@@ -234,9 +234,9 @@ func network() error {
 	for _, line := range []string{
 		"link set lo up",
 		"addr add " + k3s.Address.String() + "/32 dev " + k3s.Interface,
+		"addr add " + k3s.Resolver.String() + "/32 dev " + k3s.Interface,
 		"link set " + k3s.Interface + " up",
 		"route add default dev " + k3s.Interface + " scope link metric 65535",
-		"route add unreachable " + k3s.NoResolver.String() + "/32",
 	} {
 		if err := ip(line); err != nil {
 			return err

@@ -206,7 +206,15 @@ func (s *sandbox) ready(ctx context.Context, w k3s.Want) k3s.State {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })()
-	state, err := s.client(ctx).Wait(ctx, w, nil)
+	w = k3s.ThisStart(w, fmt.Sprintf("/proc/%d/root", s.pid))
+	seen := map[string]bool{}
+	start := time.Now()
+	state, err := s.client(ctx).Wait(ctx, w, func(now k3s.State) {
+		if !seen[now.Problem] {
+			seen[now.Problem] = true
+			s.t.Logf("%5.1f s %s", time.Since(start).Seconds(), now.Problem)
+		}
+	})
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, s.log(60))
 	}
