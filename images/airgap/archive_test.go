@@ -142,6 +142,19 @@ func checkLayer(t *testing.T, p plan, img v1.Image, program []byte) {
 	}
 }
 
+func TestFullName(t *testing.T) {
+	for short, want := range map[string]string{
+		"rancher/mirrored-pause:3.6":           "docker.io/rancher/mirrored-pause:3.6",
+		"docker.io/rancher/mirrored-pause:3.6": "docker.io/rancher/mirrored-pause:3.6",
+		"busybox":                              "docker.io/library/busybox:latest",
+		"registry.k8s.io/pause:3.9":            "registry.k8s.io/pause:3.9",
+	} {
+		if got, err := fullName(short); err != nil || got != want {
+			t.Errorf("fullName(%q) = %q, %v", short, got, err)
+		}
+	}
+}
+
 func TestArchiveKey(t *testing.T) {
 	base := archiveKey(plans[0], "amd64", []byte("a"))
 	other := plans[0]

@@ -19,6 +19,9 @@ import (
 	"github.com/stek-edge/stek/installer/k3s"
 )
 
+// lower names the folder that the node's root is laid over.
+const lower = "STEK_TEST_ROOT"
+
 // inside names the folder of the sandbox to the test program when it is started
 // again as the first process of the namespaces.
 const inside = "STEK_TEST_SANDBOX"
@@ -77,7 +80,7 @@ func node(dir string) error {
 	}
 }
 
-// newRoot puts an overlay over this machine's root and moves into it. What the
+// newRoot puts an overlay over the root and moves into it. What the
 // node keeps lies on a real file system: overlays do not stack.
 func newRoot(dir string) error {
 	root, over := filepath.Join(dir, "root"), filepath.Join(dir, "over")
@@ -94,7 +97,7 @@ func newRoot(dir string) error {
 		}
 	}
 	at := func(p string) string { return filepath.Join(root, p) }
-	if err := all([]mount{{"overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=/,upperdir=%s/upper,workdir=%s/work", over, over)}}); err != nil {
+	if err := all([]mount{{"overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", os.Getenv(lower), over, over)}}); err != nil {
 		return err
 	}
 	for _, p := range []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/cni", "/var/log", "/etc/rancher", k3s.RootImagesDir, "/usr/libexec/cni"} {

@@ -78,7 +78,7 @@ exec unshare --net --mount --pid --ipc --uts --cgroup --fork --kill-child=KILL -
 	self, err := os.Executable()
 	must(s.t, err)
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, groups...)...)
-	s.cmd.Env = append(os.Environ(), inside+"="+s.dir, "STEK_TEST_PROGRAM="+self)
+	s.cmd.Env = append(os.Environ(), inside+"="+s.dir, lower+"="+*rootFlag, "STEK_TEST_PROGRAM="+self)
 	hold, plug, err := os.Pipe()
 	must(s.t, err)
 	defer hold.Close()
