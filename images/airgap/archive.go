@@ -193,8 +193,8 @@ func folders(p plan) []string {
 	return all
 }
 
-// Inspect reads the names of the images that an archive holds, as a check before
-// it is put into a root.
+// Inspect reads the names of the images that an archive holds, in full, as
+// containerd knows them after the import: "rancher/x:1" is docker.io/rancher/x:1.
 func Inspect(file string) ([]string, error) {
 	open := func() (io.ReadCloser, error) {
 		in, err := os.Open(file)
@@ -217,9 +217,27 @@ func Inspect(file string) ([]string, error) {
 	}
 	var names []string
 	for _, d := range manifest {
-		names = append(names, d.RepoTags...)
+		for _, short := range d.RepoTags {
+			full, err := fullName(short)
+			if err != nil {
+				return nil, fmt.Errorf("reading %s: %w", file, err)
+			}
+			names = append(names, full)
+		}
 	}
 	return names, nil
+}
+
+func fullName(short string) (string, error) {
+	ref, err := name.NewTag(short)
+	if err != nil {
+		return "", err
+	}
+	registry := ref.RegistryStr()
+	if registry == name.DefaultRegistry {
+		registry = "docker.io"
+	}
+	return registry + "/" + ref.RepositoryStr() + ":" + ref.TagStr(), nil
 }
 
 type closer func() error

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
-	"path"
+	"slices"
 
 	"github.com/stek-edge/stek/images/component"
 )
@@ -40,10 +41,14 @@ const (
 	ImagesDir  = "/usr/share/stek/images"
 )
 
-// links are the names under which k3s is another tool. There is none for ctr:
-// Debian's containerd has a /usr/bin/ctr of its own, which `k3s ctr` stands
-// beside.
-var links = []string{"/usr/bin/kubectl", "/usr/bin/crictl"}
+// links are the names under which k3s is another tool; called `k3s ctr`, the k3s
+// of the source module is not. The link for ctr is out of the way, since Debian's
+// containerd has a /usr/bin/ctr of its own.
+var links = map[string]string{
+	"/usr/bin/kubectl":     "k3s",
+	"/usr/bin/crictl":      "k3s",
+	"/usr/libexec/k3s/ctr": "../../bin/k3s",
+}
 
 // RootPackages lists the Debian packages that a root with this k3s needs: what
 // k3s, the kubelet, kube-proxy and the CNI plugins call by name.
@@ -89,8 +94,8 @@ func Add(ctx context.Context, o Options) (Added, error) {
 	if err != nil {
 		return Added{}, err
 	}
-	for _, l := range links {
-		got.Files = append(got.Files, component.File{Path: l, Mode: fs.ModeSymlink | 0o777, Link: path.Base(BinaryPath)})
+	for _, l := range slices.Sorted(maps.Keys(links)) {
+		got.Files = append(got.Files, component.File{Path: l, Mode: fs.ModeSymlink | 0o777, Link: links[l]})
 	}
 	return got, nil
 }

@@ -44,6 +44,8 @@ func (e *PinError) Error() string {
 	return fmt.Sprintf("the k3s release to be used is not rightly named: %s is %q; %s", e.Field, e.Value, e.Remedy)
 }
 
+const remedyVersion = "give a release that is still supported, as v1.34.1+k3s1; https://github.com/k3s-io/k3s/releases lists them"
+
 var releaseForm = regexp.MustCompile(`^v1\.\d+\.\d+(-rc\d+)?\+k3s\d+$`)
 
 // release lists the files of one release and where they go.
@@ -72,8 +74,7 @@ func layout(base, version, arch string) (release, error) {
 // check tells whether the pin is complete, before anything is downloaded.
 func (p Pin) check(arch string) error {
 	if !releaseForm.MatchString(p.Version) {
-		return &PinError{Field: "version", Value: p.Version,
-			Remedy: "give a release that is still supported, as v1.34.1+k3s1; https://github.com/k3s-io/k3s/releases lists them"}
+		return &PinError{Field: "version", Value: p.Version, Remedy: remedyVersion}
 	}
 	r, err := layout("", p.Version, arch)
 	if err != nil {

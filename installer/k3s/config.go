@@ -27,7 +27,7 @@ const (
 	SourceRelease = "release"
 )
 
-// Paths on the node. All but the last two are on the private volume.
+// Paths on the node. All but the last three are on the private volume.
 const (
 	ConfigPath     = "/etc/rancher/k3s/config.yaml"
 	ResolvPath     = "/etc/rancher/k3s/resolv.conf"
@@ -35,6 +35,7 @@ const (
 	AgentImagesDir = "/var/lib/rancher/k3s/agent/images"
 	RootImagesDir  = "/usr/share/stek/images"
 	BinaryPath     = "/usr/bin/k3s"
+	CtrPath        = "/usr/libexec/k3s/ctr" // a link to k3s, which is ctr under that name
 )
 
 // Facts are what the answer file cannot know.
@@ -46,9 +47,8 @@ type Facts struct {
 	Address netip.Addr
 	Device  string
 
-	// ResolvConf names the file with the name servers that the cluster forwards
-	// to. Empty means that there are none: names outside the cluster are then
-	// answered with an error at once.
+	// ResolvConf names another file with the name servers that the cluster forwards
+	// to. Empty means the node's systemd-resolved; see Resolver.
 	ResolvConf string
 }
 
@@ -111,7 +111,7 @@ func Render(a preseed.Answers, f Facts) ([]File, error) {
 	var files []File
 	if c.ResolvConf == "" {
 		c.ResolvConf = ResolvPath
-		files = append(files, File{Path: ResolvPath, Mode: 0o644, Data: []byte(header + noResolver)})
+		files = append(files, File{Path: ResolvPath, Mode: 0o644, Data: []byte(header + resolver)})
 	}
 	text, err := yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
 	if err != nil {

@@ -16,13 +16,14 @@ var (
 	// addresses of their own, which Facts then carry.
 	Address = netip.MustParseAddr("192.0.2.43")
 
-	// NoResolver is the address of the name server that does not exist. The node
-	// has an unreachable route to it, so a question is refused at once instead of
-	// vanishing in the dummy interface, and nothing that a pod may open on port 53
-	// of the node can answer it.
-	NoResolver = netip.MustParseAddr("192.0.2.53")
+	// Resolver is where the node's systemd-resolved answers the cluster, also on the
+	// dummy interface. A pod gets its resolv.conf when it is made and keeps it, so a
+	// file with the name servers of the moment would leave a box that started without
+	// its uplink without names for ever. This address stays; resolved knows what is
+	// behind it, and without any name server says so at once.
+	Resolver = netip.MustParseAddr("192.0.2.53")
 )
 
-// noResolver is a resolv.conf without a name server that works. It must name one:
-// without any, k3s writes 8.8.8.8 into the pods, and coredns does not start.
-var noResolver = "nameserver " + NoResolver.String() + "\noptions timeout:1 attempts:1\n"
+// resolver is the resolv.conf of the cluster. Without a file that names a server,
+// k3s writes 8.8.8.8 into the pods, and coredns does not start.
+var resolver = "nameserver " + Resolver.String() + "\noptions timeout:2 attempts:2\n"

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,28 @@ type Pod struct {
 type Want struct {
 	Node      string
 	Workloads []Workload // deployments with at least one ready pod
+
+	// What the API server knows is from before a power cut until the kubelet has
+	// looked again: for some seconds a node that has only just started is Ready and
+	// all its pods are Running. These two tell old news from new; see ThisStart.
+	BootID string               // of this start; empty: any
+	Runs   func(id string) bool // whether a container runs; nil: as reported
+}
+
+// ThisStart adds to w how this machine's present start is recognised: the kernel's
+// boot ID, which the kubelet reports, and the state of running containers that
+// containerd keeps below root/run, a tmpfs. Times are no help: a box without a
+// real-time clock sets its clock when containers run already.
+func ThisStart(w Want, root string) Want {
+	id, err := os.ReadFile(filepath.Join(root, "/proc/sys/kernel/random/boot_id"))
+	if err == nil {
+		w.BootID = strings.TrimSpace(string(id))
+	}
+	w.Runs = func(id string) bool {
+		_, err := os.Stat(filepath.Join(root, "/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io", filepath.Base(id)))
+		return err == nil
+	}
+	return w
 }
 
 // Workload names a deployment.
@@ -77,7 +100,7 @@ type (
 		Metadata meta
 		Status   struct {
 			Conditions []condition
-			NodeInfo   struct{ KubeletVersion string }
+			NodeInfo   struct{ KubeletVersion, BootID string }
 		}
 	}
 	podList struct {
@@ -89,7 +112,9 @@ type (
 			Phase, Reason     string
 			Conditions        []condition
 			ContainerStatuses []struct {
-				State struct {
+				ContainerID string // "containerd://" and 64 hex digits
+				State       struct {
+					Running *struct{}
 					Waiting *struct{ Reason, Message string }
 				}
 			}
@@ -118,7 +143,7 @@ func Look(ctx context.Context) State {
 	if err != nil {
 		return State{Node: c.NodeName, Problem: err.Error()}
 	}
-	return client.State(ctx, want(c.NodeName, c.Disable))
+	return client.State(ctx, ThisStart(want(c.NodeName, c.Disable), "/"))
 }
 
 // State asks once. It never fails: what could not be asked is the State's Problem.
@@ -142,11 +167,13 @@ func (c *Client) State(ctx context.Context, w Want) State {
 // judge decides from what the API server said.
 func judge(w Want, n node, list podList) State {
 	s := State{Node: n.Metadata.Name, Version: n.Status.NodeInfo.KubeletVersion}
-	if c := find(n.Status.Conditions, "Ready"); c.Status != "True" {
+	if w.BootID != "" && n.Status.NodeInfo.BootID != w.BootID {
+		s.Missing = append(s.Missing, "the kubelet has not reported since this start")
+	} else if c := find(n.Status.Conditions, "Ready"); c.Status != "True" {
 		s.Missing = append(s.Missing, strings.TrimSuffix(fmt.Sprintf("the node is not Ready: %s", first(c.Message, c.Reason, "the kubelet has not reported")), "\n"))
 	}
 	for _, p := range list.Items {
-		one := see(p)
+		one := see(p, w.Runs)
 		s.Pods = append(s.Pods, one)
 		// Only what belongs to the cluster itself makes the node unready: a workload
 		// from git that fails says nothing about the box. A pod that failed or is on
@@ -173,13 +200,18 @@ func judge(w Want, n node, list podList) State {
 	return s
 }
 
-func see(p pod) Pod {
+func see(p pod, runs func(id string) bool) Pod {
 	one := Pod{Namespace: p.Metadata.Namespace, Name: p.Metadata.Name, Phase: p.Status.Phase, Reason: p.Status.Reason}
 	switch one.Phase {
 	case "Succeeded":
 		one.Ready = true
 	case "Running":
 		one.Ready = find(p.Status.Conditions, "Ready").Status == "True"
+		for _, c := range p.Status.ContainerStatuses {
+			if one.Ready && runs != nil && c.State.Running != nil && !runs(strings.TrimPrefix(c.ContainerID, "containerd://")) {
+				one.Ready, one.Reason = false, "ran before this start, and not yet since"
+			}
+		}
 	}
 	if one.Ready {
 		return one

@@ -20,7 +20,7 @@ var homes = map[string]string{
 	".network":       "/usr/lib/systemd/network",
 	".sysctl.conf":   "/usr/lib/sysctl.d",
 	".modules.conf":  "/usr/lib/modules-load.d",
-	".tmpfiles.conf": "/usr/lib/tmpfiles.d",
+	".resolved.conf": "/usr/lib/systemd/resolved.conf.d",
 }
 
 // RootFiles returns what is the same on every box: units, the dummy interface,
@@ -95,6 +95,7 @@ func pinImages(names []string) string {
 Description=Keep the container images of this node
 Requires=k3s.service
 After=k3s.service
+ConditionPathExists=/etc/rancher/k3s/config.yaml
 StartLimitIntervalSec=0
 
 [Service]
@@ -104,7 +105,7 @@ Restart=on-failure
 RestartSec=10s
 `)
 	for _, n := range names {
-		fmt.Fprintf(&b, "ExecStart=%s ctr images label %s io.cri-containerd.pinned=pinned\n", BinaryPath, n)
+		fmt.Fprintf(&b, "ExecStart=%s images label %s io.cri-containerd.pinned=pinned\n", CtrPath, n)
 	}
 	return b.String()
 }

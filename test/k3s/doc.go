@@ -7,6 +7,9 @@
 //
 //	go test -tags k3s -timeout 60m ./test/k3s -args -cache $HOME/.cache/stek
 //
+// With -root DIR the node gets another root than this machine's, such as an unpacked
+// one of the Debian release that the image is made from.
+//
 // Nothing is started on the machine itself: network, mounts, processes, host name
 // and control groups are private, the root is an overlay, and everything ends with
 // the first process of the process namespace.

@@ -19,6 +19,9 @@ import (
 	"github.com/stek-edge/stek/installer/k3s"
 )
 
+// lower names the folder that the node's root is laid over.
+const lower = "STEK_TEST_ROOT"
+
 // inside names the folder of the sandbox to the test program when it is started
 // again as the first process of the namespaces.
 const inside = "STEK_TEST_SANDBOX"
@@ -77,7 +80,7 @@ func node(dir string) error {
 	}
 }
 
-// newRoot puts an overlay over this machine's root and moves into it. What the
+// newRoot puts an overlay over the root and moves into it. What the
 // node keeps lies on a real file system: overlays do not stack.
 func newRoot(dir string) error {
 	root, over := filepath.Join(dir, "root"), filepath.Join(dir, "over")
@@ -94,7 +97,7 @@ func newRoot(dir string) error {
 		}
 	}
 	at := func(p string) string { return filepath.Join(root, p) }
-	if err := all([]mount{{"overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=/,upperdir=%s/upper,workdir=%s/work", over, over)}}); err != nil {
+	if err := all([]mount{{"overlay", root, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", os.Getenv(lower), over, over)}}); err != nil {
 		return err
 	}
 	for _, p := range []string{"/var/lib/rancher", "/var/lib/kubelet", "/var/lib/cni", "/var/log", "/etc/rancher", k3s.RootImagesDir, "/usr/libexec/cni"} {
@@ -123,11 +126,8 @@ func newRoot(dir string) error {
 	if err := controlGroups(at("/sys/fs/cgroup")); err != nil {
 		return fmt.Errorf("control groups: %w", err)
 	}
-	for _, name := range []string{"k3s", "kubectl", "crictl"} {
-		if err := os.RemoveAll(at("/usr/bin/" + name)); err != nil {
-			return err
-		}
-		if err := copyEntry(filepath.Join(dir, "files/usr/bin", name), at("/usr/bin/"+name)); err != nil {
+	for _, name := range []string{k3s.BinaryPath, k3s.CtrPath, "/usr/bin/kubectl", "/usr/bin/crictl"} {
+		if err := copyEntry(filepath.Join(dir, "files", name), at(name)); err != nil {
 			return err
 		}
 	}
@@ -163,8 +163,14 @@ func all(steps []mount) error {
 	return nil
 }
 
-// copyEntry copies a link as a link, and a file as a hard copy.
+// copyEntry copies a link as a link and a file as a file.
 func copyEntry(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
 	if link, err := os.Readlink(from); err == nil {
 		return os.Symlink(link, to)
 	}
@@ -231,9 +237,9 @@ func network() error {
 	for _, line := range []string{
 		"link set lo up",
 		"addr add " + k3s.Address.String() + "/32 dev " + k3s.Interface,
+		"addr add " + k3s.Resolver.String() + "/32 dev " + k3s.Interface,
 		"link set " + k3s.Interface + " up",
 		"route add default dev " + k3s.Interface + " scope link metric 65535",
-		"route add unreachable " + k3s.NoResolver.String() + "/32",
 	} {
 		if err := ip(line); err != nil {
 			return err

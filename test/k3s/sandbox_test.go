@@ -78,7 +78,7 @@ exec unshare --net --mount --pid --ipc --uts --cgroup --fork --kill-child=KILL -
 	self, err := os.Executable()
 	must(s.t, err)
 	s.cmd = exec.Command("/bin/sh", append([]string{"-c", script, "sh"}, groups...)...)
-	s.cmd.Env = append(os.Environ(), inside+"="+s.dir, "STEK_TEST_PROGRAM="+self)
+	s.cmd.Env = append(os.Environ(), inside+"="+s.dir, lower+"="+*rootFlag, "STEK_TEST_PROGRAM="+self)
 	hold, plug, err := os.Pipe()
 	must(s.t, err)
 	defer hold.Close()
@@ -206,7 +206,15 @@ func (s *sandbox) ready(ctx context.Context, w k3s.Want) k3s.State {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })()
-	state, err := s.client(ctx).Wait(ctx, w, nil)
+	w = k3s.ThisStart(w, fmt.Sprintf("/proc/%d/root", s.pid))
+	seen := map[string]bool{}
+	start := time.Now()
+	state, err := s.client(ctx).Wait(ctx, w, func(now k3s.State) {
+		if !seen[now.Problem] {
+			seen[now.Problem] = true
+			s.t.Logf("%5.1f s %s", time.Since(start).Seconds(), now.Problem)
+		}
+	})
 	if err != nil {
 		s.t.Fatalf("%v\n%s", err, s.log(60))
 	}

@@ -34,9 +34,8 @@ func sum(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:
 // server gives content, in ways that tests bend. It notes each request's Range.
 type server struct {
 	*httptest.Server
-	mu      sync.Mutex
-	ranges  []string
-	handler http.HandlerFunc
+	mu     sync.Mutex
+	ranges []string
 }
 
 func newServer(t *testing.T, handler http.HandlerFunc) *server {
