@@ -15,8 +15,8 @@ import (
 	"github.com/stek-edge/stek/test/vm"
 )
 
-// helperEnv makes this test program power on a box and wait to be killed.
-const helperEnv = "STEK_VM_TEST_HELPER"
+// childEnv makes this test program power on a box and wait to be killed.
+const childEnv = "STEK_VM_TEST_CHILD"
 
 // running lists the processes whose command line names a directory.
 func running(t *testing.T, dir string) []string {
@@ -52,8 +52,8 @@ func idle(dir string) vm.Machine {
 	return vm.Machine{Dir: dir, Memory: 128, Accel: vm.TCG, Firmware: vm.UEFI, TPM: &vm.TPM{}}
 }
 
-func TestHelperProcess(t *testing.T) {
-	dir := os.Getenv(helperEnv)
+func TestPowerOnAndWait(t *testing.T) {
+	dir := os.Getenv(childEnv)
 	if dir == "" {
 		return // this is no test of its own, but the other half of TestKilledProgramLeavesNothing
 	}
@@ -67,26 +67,26 @@ func TestHelperProcess(t *testing.T) {
 
 func TestKilledProgramLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	helper := exec.Command(os.Args[0], "-test.run=^TestHelperProcess$")
-	helper.Env = append(os.Environ(), helperEnv+"="+dir)
-	out, err := helper.StdoutPipe()
+	child := exec.Command(os.Args[0], "-test.run=^TestPowerOnAndWait$")
+	child.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := helper.Start(); err != nil {
+	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "powered on\n" {
-		t.Fatalf("the helper said %q (%v)", line, err)
+		t.Fatalf("the child said %q (%v)", line, err)
 	}
 	if n := len(running(t, dir)); n != 2 {
 		t.Errorf("%d processes run, want QEMU and swtpm: %v", n, running(t, dir))
 	}
-	if err := helper.Process.Kill(); err != nil {
+	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	helper.Wait()
+	child.Wait()
 	gone(t, dir)
 }
 
