@@ -16,7 +16,7 @@ type Answers struct {
 
 // Node names the box and says who may log in.
 type Node struct {
-	Name     string `yaml:"name" json:"name"` // host name; may hold {serial}, {mac}, {site}
+	Name     string `yaml:"name" json:"name"` // host name; may hold {serial}, {mac}, {site}: see Expand
 	Site     string `yaml:"site" json:"site,omitempty"`
 	Language string `yaml:"language" json:"language,omitempty"`
 	Keyboard string `yaml:"keyboard" json:"keyboard,omitempty"`
@@ -41,8 +41,8 @@ type Disk struct {
 // Match selects one disk. Every given field must fit; none given matches every
 // disk that is not the boot medium, and then exactly one must be left.
 type Match struct {
-	Serial     string `yaml:"serial" json:"serial,omitempty"` // glob
-	Model      string `yaml:"model" json:"model,omitempty"`   // glob
+	Serial     string `yaml:"serial" json:"serial,omitempty"` // pattern for MatchGlob
+	Model      string `yaml:"model" json:"model,omitempty"`   // pattern for MatchGlob
 	Bus        string `yaml:"bus" json:"bus,omitempty"`       // nvme | sata | scsi | usb | mmc | virtio
 	MinSize    Bytes  `yaml:"min-size" json:"min-size,omitempty"`
 	MaxSize    Bytes  `yaml:"max-size" json:"max-size,omitempty"`
@@ -57,7 +57,7 @@ type Boot struct {
 
 // Encryption says how the private volume is unlocked.
 type Encryption struct {
-	Unlock   []string `yaml:"unlock" json:"unlock"` // in order: tpm2 | tang | board | passphrase | key-stick
+	Unlock   []string `yaml:"unlock" json:"unlock"` // in order: tpm2 | passphrase
 	TPM2     TPM2     `yaml:"tpm2" json:"tpm2"`
 	Recovery Recovery `yaml:"recovery" json:"recovery"`
 }

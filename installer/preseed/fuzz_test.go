@@ -54,7 +54,7 @@ func FuzzParse(f *testing.F) {
 		}
 		lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data)), "\n")
 		for _, fault := range faults {
-			if fault.Line < 1 || fault.Line > len(lines) || fault.Column < 1 || fault.Column > len([]rune(lines[fault.Line-1]))+2 {
+			if fault.Line < 1 || fault.Line > len(lines) || fault.Column < 1 || fault.Column > len([]rune(lines[fault.Line-1]))+1 {
 				t.Errorf("fault outside the file: %v", fault)
 			}
 			if strings.ContainsAny(fault.Error(), "\n\x00") || fault.Message == "" || fault.Kind == "" {

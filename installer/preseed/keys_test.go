@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 )
 
 // fieldForm is the Go type that keeps a key of each form.
@@ -92,7 +91,7 @@ func errorFaults(err error) Faults {
 }
 
 // TestLists checks that the embedded lists are sorted, for the binary search, and
-// that they hold what Go knows as well.
+// that names given as a remedy exist.
 func TestLists(t *testing.T) {
 	for name, list := range map[string][]string{"time zones": Timezones(), "keyboards": Keyboards()} {
 		if len(list) < 100 {
@@ -107,9 +106,6 @@ func TestLists(t *testing.T) {
 	for _, zone := range []string{"UTC", "Europe/Amsterdam", "America/Argentina/Ushuaia", "Etc/GMT-3"} {
 		if checkTimezone(zone) != nil {
 			t.Errorf("%s is refused", zone)
-		}
-		if _, err := time.LoadLocation(zone); err != nil {
-			t.Logf("%s: %v", zone, err)
 		}
 	}
 	for from, to := range keyboardNames {

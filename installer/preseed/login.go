@@ -26,7 +26,7 @@ func checkSSHKey(value string) *problem {
 		return bad("this is an SSH certificate", pub)
 	}
 	switch key.Type() {
-	case ssh.InsecureKeyAlgoDSA:
+	case "ssh-dss":
 		return bad("DSA keys are refused by OpenSSH", "make a new key: ssh-keygen -t ed25519")
 	case ssh.KeyAlgoRSA:
 		if crypto, ok := key.(ssh.CryptoPublicKey); ok {

@@ -117,7 +117,10 @@ func (s *source) place(t *token.Token) position {
 			at = moved
 		}
 	}
-	return position{max(at.line, 1), max(at.column, 1)}
+	// In some broken files go-yaml counts past the end of a line.
+	at.line = min(max(at.line, 1), max(len(s.lines), 1))
+	at.column = min(max(at.column, 1), len(s.characters(at.line))+1)
+	return at
 }
 
 // characters returns a line, counted from 1, or nothing.

@@ -14,7 +14,7 @@ var keyTable = []Key{
 	{Path: "node.name", Type: Text, Built: true, Default: `"stek-{serial}"`, Example: `"kas-{serial}"`, rule: checkNodeName,
 		Description: "Host name and Kubernetes node name. {serial} is the machine's serial number, {mac} the MAC address of its first network card without colons, {site} the value of node.site."},
 	{Path: "node.site", Type: Text, Built: true, Example: "westland-3", rule: checkSite,
-		Description: "The place the box stands at; becomes the node label stek.dev/site."},
+		Description: "The place the box stands at; {site} in node.name."},
 	{Path: "node.language", Type: Text, Built: true, Default: "en", Example: "nl", rule: checkLanguage,
 		Description: "Language of screens and reports, as a BCP 47 tag."},
 	{Path: "node.keyboard", Type: Text, Built: true, Default: "us", Example: "us", rule: checkKeyboard,
@@ -72,7 +72,7 @@ var keyTable = []Key{
 
 	{Path: "network", Type: Section, Built: true, Description: "How the box reaches others."},
 	{Path: "network.offline", Type: Switch, Built: true, Default: "false", Example: "true",
-		Description: "true: the box has no network and is not to wait for one. false: DHCP on every cable."},
+		Description: "true: the box has no network, and nothing waits for one."},
 	{Path: "network.links", Type: Items, Description: "Network cards and what each is for."},
 	{Path: "network.links[].name", Type: Text, Example: "uplink", Description: "Name of the link in reports."},
 	{Path: "network.links[].match", Type: Section, Description: "Which card is meant."},
