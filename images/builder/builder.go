@@ -89,7 +89,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	result.RootHash, result.RootSize, result.Sizes, result.Warnings = made.Verity.RootHash, made.Verity.Size, made.Sizes, made.UnusedRules
-	uki, err := o.uki(ctx, tree, made.Verity, keys)
+	uki, err := o.uki(tree, made.Verity, keys)
 	if err != nil {
 		return nil, err
 	}

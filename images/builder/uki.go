@@ -1,12 +1,13 @@
 package builder
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"strings"
 
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/firmware/uki"
+	"github.com/stek-edge/stek/images/initramfs"
 	"github.com/stek-edge/stek/images/root"
 )
 
@@ -36,17 +37,20 @@ type firmwareFiles struct {
 }
 
 // uki makes the unified kernel image and signs it and the boot loader.
-func (o *Options) uki(ctx context.Context, base *root.Tree, v root.VerityTree, keys *secureboot.Keys) (*firmwareFiles, error) {
+func (o *Options) uki(base *root.Tree, v root.VerityTree, keys *secureboot.Keys) (*firmwareFiles, error) {
 	boot, err := root.ReadBootFiles(base, o.Arch)
 	if err != nil {
 		return nil, err
 	}
-	initrd, err := o.initrd(ctx, base)
-	if err != nil {
+	var initrd bytes.Buffer
+	if _, err := initramfs.Write(&initrd, initramfs.Options{
+		Init: o.Stek, Arch: o.Arch, KernelVersion: boot.KernelVersion,
+		Modules: base.Sub("usr/lib/modules/" + boot.KernelVersion), ModTime: o.Epoch,
+	}); err != nil {
 		return nil, err
 	}
 	image, err := uki.Build(uki.Parts{
-		Stub: boot.Stub, Kernel: boot.Kernel, Initrd: initrd, Uname: boot.KernelVersion,
+		Stub: boot.Stub, Kernel: boot.Kernel, Initrd: initrd.Bytes(), Uname: boot.KernelVersion,
 		OSRelease: osRelease(o.Version), Cmdline: cmdline(v, o.Version), PCRKey: keys.PCR,
 	})
 	if err != nil {

@@ -30,8 +30,8 @@ type Options struct {
 
 // File is one more file of an initramfs. Its parents are made.
 type File struct {
-	Path string // relative: "etc/motd"
-	Perm fs.FileMode
+	Path string      // relative: "etc/motd"
+	Perm fs.FileMode // with fs.ModeSymlink Data is where the link leads
 	Data []byte
 }
 
@@ -84,7 +84,9 @@ func write(w io.Writer, o Options) (Summary, error) {
 		return s, fmt.Errorf("%s is not a Linux program", o.Init)
 	}
 	s.Init = int64(len(init))
-	files = append(files, File{"init", 0o755, init})
+	files = append(files, File{"init", 0o755, init},
+		// The kernel calls this for a file system or an algorithm that it lacks.
+		File{"sbin/modprobe", fs.ModeSymlink | 0o777, []byte("/init")})
 	files = append(files, o.Files...)
 
 	packed := &counter{w: w}
@@ -249,7 +251,11 @@ func archive(w io.Writer, files []File, modTime time.Time) error {
 		}
 	}
 	for _, f := range files {
-		if err := add(f.Path, cpio.TypeReg|cpio.FileMode(f.Perm.Perm()), 1, f.Data); err != nil {
+		kind := cpio.FileMode(cpio.TypeReg)
+		if f.Perm&fs.ModeSymlink != 0 {
+			kind = cpio.TypeSymlink
+		}
+		if err := add(f.Path, kind|cpio.FileMode(f.Perm.Perm()), 1, f.Data); err != nil {
 			return err
 		}
 	}

@@ -36,12 +36,19 @@ func Files() map[string][]byte {
 	return files
 }
 
-// Links returns the symbolic links that enable the given unit files: what
+// Links returns the symbolic links that enable the given unit files, and Debian's own
+// that every box needs: what
 // systemctl(1) enable makes of their WantedBy= lines, below /usr/lib, where they
 // are part of the image and not of a machine's own /etc.
 func Links(units map[string][]byte) map[string]string {
 	links := map[string]string{
 		unitDir + "/default.target": "multi-user.target",
+		// Debian's own services that every box needs, network or not: k3s' node
+		// address and its names come from the first two.
+		unitDir + "/multi-user.target.wants/systemd-networkd.service": "../systemd-networkd.service",
+		unitDir + "/sysinit.target.wants/systemd-resolved.service":    "../systemd-resolved.service",
+		unitDir + "/sysinit.target.wants/systemd-timesyncd.service":   "../systemd-timesyncd.service",
+		unitDir + "/multi-user.target.wants/ssh.service":              "../ssh.service",
 	}
 	for p, content := range units {
 		if path.Dir(p) != unitDir {

@@ -95,7 +95,7 @@ func (m *moduleIndex) parseSoftdep(r io.Reader) {
 			case strings.HasSuffix(word, ":"):
 				pre = false
 			case pre:
-				m.soft[name] = append(m.soft[name], moduleName(word))
+				m.soft[name] = append(m.soft[name], word)
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (m *moduleIndex) loadNamed(name string) error {
 	}
 	m.loaded[name] = true // before its dependencies: a loop in the index must end
 	for _, soft := range m.soft[name] {
-		_ = m.loadNamed(soft) // a soft dependency is a wish
+		_ = m.load(soft) // a soft dependency is a wish, and may be an alias
 	}
 	deps := m.deps[name]
 	for i := len(deps) - 1; i >= 0; i-- { // modules.dep lists the deepest last
