@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build image demo test lint e2e fuzz setup clean
+.PHONY: help build image demo test lint e2e e2e-full fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,7 @@ image: setup build ## build/stek-amd64.img, with k3s built from source (not for 
 	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --output build/stek-amd64.img
 
 demo: setup build ## a virtual box from power-on to Ready
-	go run ./test/demo
+	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep)
 
 test: setup lint ## every test that needs no virtual box
 	go test -race -timeout 20m ./...
@@ -38,8 +38,12 @@ lint:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
-e2e: setup build ## the tests on virtual boxes
-	go test -tags e2e -count 1 -timeout 80m -v ./test/e2e
+e2e: setup build ## the short tests on virtual boxes
+	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e
+
+e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
+	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e ./test/bootchain
+	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
 fuzz: ## every fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(or $(FUZZTIME),10m)

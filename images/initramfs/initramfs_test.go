@@ -112,10 +112,10 @@ func TestWrite(t *testing.T) {
 	}
 	base := "usr/lib/modules/6.1.0-test"
 	names, content := list(t, first.Bytes())
-	want := []string{"40755 dev", "40755 etc", "40755 proc", "40755 run", "40755 sys", "40755 sysroot", "40755 tmp", "40755 usr", "40755 usr/lib", "40755 usr/lib/modules",
+	want := []string{"40755 dev", "40755 etc", "40755 proc", "40755 run", "40755 sbin", "40755 sys", "40755 sysroot", "40755 tmp", "40755 usr", "40755 usr/lib", "40755 usr/lib/modules",
 		"40755 " + base, "40755 " + base + "/kernel", "40755 " + base + "/kernel/crypto", "40755 " + base + "/kernel/drivers", "40755 " + base + "/kernel/drivers/block",
 		"40755 " + base + "/kernel/fs", "40755 " + base + "/kernel/fs/ext4", "40755 " + base + "/kernel/fs/jbd2",
-		"100600 etc/note", "100755 init", "100644 " + base + "/kernel/crypto/crc32c_generic.ko", "100644 " + base + "/kernel/drivers/block/virtio_blk.ko",
+		"100600 etc/note", "100755 init", "120777 sbin/modprobe", "100644 " + base + "/kernel/crypto/crc32c_generic.ko", "100644 " + base + "/kernel/drivers/block/virtio_blk.ko",
 		"100644 " + base + "/kernel/fs/ext4/ext4.ko", "100644 " + base + "/kernel/fs/jbd2/jbd2.ko",
 		"100644 " + base + "/modules.alias", "100644 " + base + "/modules.builtin", "100644 " + base + "/modules.dep", "100644 " + base + "/modules.softdep"}
 	if !slices.Equal(names, want) {

@@ -38,8 +38,8 @@ func main() {
 
 type demo struct {
 	stek, image, cache, dir, compression string
-	keep                    bool
-	phases                  []phase
+	keep                                 bool
+	phases                               []phase
 }
 
 type phase struct {

@@ -3,7 +3,6 @@ package site
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -146,19 +145,6 @@ func (b *Box) Run(ctx context.Context, command string) (string, error) {
 		return text, fmt.Errorf("%s: exit status %s: %s", command, m.Groups[0], text)
 	}
 	return text, nil
-}
-
-// Status is what the node says of itself.
-func (b *Box) Status(ctx context.Context) (map[string]any, error) {
-	text, err := b.Run(ctx, "stek node status --output json | tr -d '\\n'")
-	if err != nil {
-		return nil, err
-	}
-	var status map[string]any
-	if err := json.Unmarshal([]byte(text), &status); err != nil {
-		return nil, fmt.Errorf("reading the node's status: %w: %.200s", err, text)
-	}
-	return status, nil
 }
 
 // RecoveryKey decrypts the recovery key that the installer left on the stick, as
