@@ -10,7 +10,7 @@ import (
 )
 
 // largestFile bounds what is read out of an image's FAT partition, bytes.
-const largestFile = 64 << 20
+const largestFile = 256 << 20
 
 // PutFile writes a file onto the FAT partition of an image or a stick, in place of
 // one of that name.

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/images/builder"
+	"github.com/stek-edge/stek/images/esp"
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/vm"
 )
@@ -49,7 +51,7 @@ func TestSpine(t *testing.T) {
 	phase(t, "Ready after the power cut", func() (vm.Match, error) { return box.WaitReady(ctx) })
 	must(t, box.LogIn(ctx))
 	box.run(t, "kubectl wait --for=condition=Ready --timeout=600s pod/probe")
-	if got := box.run(t, "kubectl exec probe -- /probe cat /data/kept"); got != datum {
+	if got := box.run(t, "kubectl exec probe -c serve -- /probe cat /data/kept"); got != datum {
 		t.Errorf("after the power cut the volume holds %q, not %q", got, datum)
 	}
 	status = box.status(t)
@@ -63,22 +65,26 @@ func TestSpine(t *testing.T) {
 		t.Errorf("the machine id changed from %s to %s", machineID, id)
 	}
 
-	t.Run("nothing private on disk or stick", func(t *testing.T) {
-		recovery, err := s.RecoveryKey(ctx)
-		must(t, err)
-		maintenance := box.run(t, "od -An -v -tx1 /state/stek/maintenance.key | tr -d ' \\n'")
-		key, err := hex.DecodeString(maintenance)
-		must(t, err)
-		if got := box.run(t, "sync; echo 3 > /proc/sys/vm/drop_caches; grep -a -c -m 1 -F "+datum+" /dev/mapper/state"); got != "1" {
-			t.Errorf("the datum is not found in the opened volume: %q", got)
+	recovery, err := s.RecoveryKey(ctx)
+	must(t, err)
+	maintenance, err := hex.DecodeString(box.run(t, "od -An -v -tx1 /state/stek/maintenance.key | tr -d ' \\n'"))
+	must(t, err)
+	if got := box.run(t, "sync; echo 3 > /proc/sys/vm/drop_caches; grep -a -c -m 1 -F "+datum+" /dev/mapper/state"); got != "1" {
+		t.Errorf("the datum is not found in the opened volume: %q", got)
+	}
+	must(t, box.PowerCut())
+	t.Run("the system that came up is blessed", func(t *testing.T) {
+		if _, err := builder.ReadFile(s.Disk, esp.Kernel("a", 0)); err != nil {
+			t.Error(err)
 		}
-		must(t, box.PowerCut())
+	})
+	t.Run("nothing private on disk or stick", func(t *testing.T) {
 		for _, file := range []string{s.Disk, s.Stick} {
 			found, err := vm.ScanFile(ctx, file,
 				vm.Canary{Name: "datum in a volume", Value: []byte(datum)},
 				vm.Canary{Name: "k3s token", Value: []byte(token)},
 				vm.Canary{Name: "recovery key", Value: []byte(recovery)},
-				vm.Canary{Name: "maintenance key", Value: key})
+				vm.Canary{Name: "maintenance key", Value: maintenance})
 			must(t, err)
 			for _, f := range found {
 				t.Errorf("%s: %s", filepath.Base(file), f)

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -10,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"filippo.io/age"
-
+	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/vm"
 )
 
@@ -154,22 +152,14 @@ func (s *Site) RecoveryKey(ctx context.Context) (string, error) {
 	if err := s.Fetch(ctx, "stek/reports/"+BoxSerial+"/recovery-key.age", file); err != nil {
 		return "", err
 	}
-	sealed, err := os.ReadFile(file)
+	sealed, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
-	r, err := age.Decrypt(bytes.NewReader(sealed), s.Recovery)
+	defer sealed.Close()
+	key, err := vault.DecryptRecoveryKey(sealed, s.Recovery)
 	if err != nil {
 		return "", fmt.Errorf("decrypting the recovery key: %w", err)
 	}
-	var plain bytes.Buffer
-	if _, err := plain.ReadFrom(r); err != nil {
-		return "", err
-	}
-	if key := keyPattern.FindString(plain.String()); key != "" {
-		return key, nil
-	}
-	return "", fmt.Errorf("the recovery file holds no recovery key")
+	return key.Reveal(), nil
 }
-
-var keyPattern = regexp.MustCompile(`[bcdefghijklnrtuv]{8}(-[bcdefghijklnrtuv]{8}){7}`)
