@@ -16,6 +16,7 @@ import (
 	"github.com/stek-edge/stek/firmware/bootcount"
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/durable"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
@@ -74,7 +75,7 @@ func leaveReport(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		if err := writeFile(name, sealed); err != nil {
+		if err := durable.WriteFile(name, sealed, 0o644); err != nil {
 			return fmt.Errorf("leaving the recovery key on the stick: %w", err)
 		}
 		r.note("the recovery key is in %s/%s/recovery-key.age on the stick, encrypted to %s", ReportsPath, FileName(r.plan.Box.Serial), recovery.Recipient)
