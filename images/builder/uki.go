@@ -25,8 +25,8 @@ func cmdline(v root.VerityTree, version string) string {
 		"stek.version=" + version,
 		consoles,
 		"loglevel=4",
-		"panic=10",           // a kernel that cannot go on starts anew
-		"systemd.gpt_auto=0", // stage1 mounts what there is to mount
+		"panic=10",            // a kernel that cannot go on starts anew
+		"systemd.gpt_auto=0",  // stage1 mounts what there is to mount
 		"systemd.ssh_auto=no", // no ways in but those that the answer file gives
 		"systemd.show_status=auto",
 	}, " ")
