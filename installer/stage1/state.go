@@ -68,6 +68,9 @@ func (s *stage1) prepareState(ctx context.Context) error {
 	if s.node, err = volume.Map(); err != nil {
 		return err
 	}
+	if _, err := mapperNode(vault.MapName); err != nil {
+		return err
+	}
 	b, err := json.Marshal(found)
 	if err != nil {
 		return err

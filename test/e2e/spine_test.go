@@ -69,7 +69,7 @@ func TestSpine(t *testing.T) {
 	must(t, err)
 	maintenance, err := hex.DecodeString(box.run(t, "od -An -v -tx1 /state/stek/maintenance.key | tr -d ' \\n'"))
 	must(t, err)
-	if got := box.run(t, "sync; echo 3 > /proc/sys/vm/drop_caches; grep -a -c -m 1 -F "+datum+" /dev/mapper/state"); got != "1" {
+	if got := box.run(t, "sync; echo 3 > /proc/sys/vm/drop_caches; grep -a -c -m 1 -F "+datum+" $(findmnt -no SOURCE /state)"); got != "1" {
 		t.Errorf("the datum is not found in the opened volume: %q", got)
 	}
 	must(t, box.PowerCut())
