@@ -131,6 +131,7 @@ func (p *Plan) digest() string {
 	q := *p
 	q.Disk.Chosen = hardware.Disk{Serial: p.Disk.Chosen.Serial, WWN: p.Disk.Chosen.WWN, Size: p.Disk.Chosen.Size}
 	q.Disk.Erased = nil
+	q.Steps = nil // their order follows from Enrol, their words may name the path
 	b, err := json.Marshal(q)
 	if err != nil {
 		panic(err) // plain data
