@@ -81,7 +81,7 @@ func binding(slots []*vault.Slot) string {
 func (s Status) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-11s ", name)+fmt.Sprintf(format, args...), " ") + "\n")
 	}
 	ready := "NOT READY"
 	if s.Cluster.Ready {
