@@ -25,7 +25,7 @@ build: ## the program, for this machine
 	CGO_ENABLED=0 go build $(GOFLAGS_BIN) -ldflags '$(LDFLAGS)' -o build/stek ./cmd/stek
 
 image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
-	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --output build/stek-amd64.img
+	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --file build/stek-amd64.img
 
 demo: setup build ## a virtual box from power-on to Ready
 	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep)

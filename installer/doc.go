@@ -15,6 +15,6 @@
 // unlock method that the answers ask for, and never put a secret into an event, the
 // journal or a report.
 //
-//	plan, err := installer.Make(answers, inventory, image)
-//	err = installer.Run(ctx, plan, box, func(e installer.Event) { fmt.Println(e.Message) })
+//	plan, err := installer.Make(answers, inventory, image, ids)
+//	err = installer.Run(ctx, plan, site, func(e installer.Event) { fmt.Println(e.Message) })
 package installer

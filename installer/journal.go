@@ -1,7 +1,7 @@
 package installer
 
 import (
-	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -68,20 +68,20 @@ func CloseJournal(path string) error {
 // answers, another image or another disk mean to begin anew.
 func openJournal(path, plan string) (*journal, error) {
 	j := &journal{path: path, plan: plan, done: map[string]bool{}}
-	f, err := os.Open(path)
+	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal of the last try: %w", err)
 	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
+	// A damaged line may be of any length: FAT shows old clusters after a power cut.
+	for text := range bytes.Lines(content) {
 		var line journalLine
-		if json.Unmarshal(s.Bytes(), &line) != nil {
+		if json.Unmarshal(text, &line) != nil {
 			continue
 		}
-		if line.IDs != nil {
+		if line.IDs != nil && line.IDs.Disk != "" {
 			j.ids = line.IDs
 		}
 		if line.Plan == plan && line.Step != "" {
@@ -131,6 +131,7 @@ func (p *Plan) digest() string {
 	q := *p
 	q.Disk.Chosen = hardware.Disk{Serial: p.Disk.Chosen.Serial, WWN: p.Disk.Chosen.WWN, Size: p.Disk.Chosen.Size}
 	q.Disk.Erased = nil
+	q.Steps = nil // their order follows from Enrol, their words may name the path
 	b, err := json.Marshal(q)
 	if err != nil {
 		panic(err) // plain data

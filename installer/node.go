@@ -113,10 +113,11 @@ func setPassword(shadow []byte, user, hash string) ([]byte, error) {
 	var out bytes.Buffer
 	found := false
 	for line := range strings.Lines(string(shadow)) {
-		fields := strings.Split(line, ":")
+		text := strings.TrimSuffix(line, "\n")
+		fields := strings.Split(text, ":")
 		if fields[0] == user && len(fields) > 1 {
 			fields[1] = hash
-			line = strings.Join(fields, ":")
+			line = strings.Join(fields, ":") + line[len(text):]
 			found = true
 		}
 		out.WriteString(line)

@@ -91,17 +91,13 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 			Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", hardware.Size(inv.Memory), hardware.Size(minMemory)),
 			Remedy:  "add memory or use another machine"}
 	}
-	target, refusal := disk.Select(inv, consent(a.Disk, inv, ids))
+	target, refusal := selectDisk(inv, a.Disk, ids)
 	if refusal != nil {
 		return nil, &Refusal{Status: StatusRefused, Message: refusal.Message, Remedy: refusal.Remedy, Cause: refusal}
 	}
-	hash, err := hex.DecodeString(img.RootHash)
+	layout, err := planLayout(target, inv.Arch, img.RootHash, ids)
 	if err != nil {
-		return nil, &Refusal{Status: StatusInvalid, Message: "the root hash of this image is not hex", Cause: err}
-	}
-	layout, err := disk.Plan(target.Size, target.SectorSize, inv.Arch, hash, ids)
-	if err != nil {
-		return nil, &Refusal{Status: StatusRefused, Message: err.Error(), Cause: err}
+		return nil, err
 	}
 	if img.RootBytes > disk.RootSize {
 		return nil, &Refusal{Status: StatusInvalid,
@@ -142,16 +138,43 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 // firmware and graphics take of a 2 GB machine.
 const minMemory = 1700 << 20 // bytes
 
-// consent adds to what the answers allow that a table which an interrupted try of
-// this very installation wrote may be replaced: there is nothing on it yet. Once
-// the volume carries the label of a finished one, it takes disk.reinstall.
-func consent(want preseed.Disk, inv *hardware.Inventory, ids disk.IDs) preseed.Disk {
-	for _, d := range inv.Disks {
-		if ids.Disk != "" && d.TableGUID == ids.Disk && !finished(d) {
-			want.Erase, want.Reinstall = true, true
+// selectDisk takes the disk that the answers name. To what they allow it adds that
+// a table which an interrupted try of this very installation wrote may be replaced:
+// there is nothing on it yet. Once the volume carries the label of a finished one,
+// it takes disk.reinstall. The consent is for that one disk: another disk that the
+// answers have come to name since keeps its data.
+func selectDisk(inv *hardware.Inventory, want preseed.Disk, ids disk.IDs) (hardware.Disk, *disk.Refusal) {
+	target, refusal := disk.Select(inv, want)
+	if refusal == nil || refusal.Disk == nil || ids.Disk == "" || refusal.Disk.TableGUID != ids.Disk || finished(*refusal.Disk) {
+		return target, refusal
+	}
+	want.Erase, want.Reinstall = true, true
+	return disk.Select(inv, want)
+}
+
+// planLayout divides the disk. Without an image (a plan that is only looked at)
+// everything is known but the GUID of root-a, which follows from the image: it
+// stays empty, and Run refuses such a plan.
+func planLayout(target hardware.Disk, arch, rootHash string, ids disk.IDs) (disk.Layout, error) {
+	hash, err := hex.DecodeString(rootHash)
+	if err != nil {
+		return disk.Layout{}, &Refusal{Status: StatusInvalid, Message: "the root hash of this image is not hex", Cause: err}
+	}
+	if rootHash == "" {
+		hash = []byte("no image is known") // stands in for the checks of the layout
+	}
+	layout, err := disk.Plan(target.Size, target.SectorSize, arch, hash, ids)
+	if err != nil {
+		return disk.Layout{}, &Refusal{Status: StatusRefused, Message: err.Error(), Cause: err}
+	}
+	if rootHash == "" {
+		for i, p := range layout.Partitions {
+			if p.Name == disk.RootA {
+				layout.Partitions[i].GUID = ""
+			}
 		}
 	}
-	return want
+	return layout, nil
 }
 
 func finished(d hardware.Disk) bool {
@@ -206,6 +229,9 @@ func planUnlock(a *preseed.Answers, inv *hardware.Inventory, img Image, enrol bo
 			case (inv.Firmware.SecureBoot || enrol) && img.Signed:
 				u.Sealing = SealSigned
 				u.Words = "the TPM opens the disk while Secure Boot is as it is now and the started system is one that you signed"
+			case inv.Firmware.SecureBoot || enrol:
+				u.Sealing = SealProvisional
+				u.Words = "the TPM opens the disk while firmware, boot loader and system are as they are now (Secure Boot is on, but this image carries no signed PCR policy); the first start from the disk makes this final"
 			default:
 				u.Sealing = SealProvisional
 				u.Words = "the TPM opens the disk while firmware, boot loader and system are as they are now (Secure Boot is off); the first start from the disk makes this final"
@@ -230,8 +256,10 @@ func usableTPM(t hardware.TPM) error {
 	switch {
 	case !t.Present:
 		return missing("this machine shows none", "switch the TPM on in the firmware (it may be called fTPM, PTT or Security Device), or take tpm2 out of encryption.unlock")
+	case t.Version == 1: // the kernel tells the major version; what was ever built of 1.x is 1.2
+		return missing("this machine's is version 1.2", "use a machine with a TPM 2.0, or take tpm2 out of encryption.unlock")
 	case t.Version != 2:
-		return missing(fmt.Sprintf("this machine's is version 1.%d", 2), "use a machine with a TPM 2.0, or take tpm2 out of encryption.unlock")
+		return missing(fmt.Sprintf("this machine's is of a version that stek does not know (%d)", t.Version), "use a machine with a TPM 2.0, or take tpm2 out of encryption.unlock")
 	case !t.SHA256:
 		return missing("this machine's has no SHA-256 PCR bank", "switch the SHA-256 bank on in the firmware, or take tpm2 out of encryption.unlock")
 	case !t.Measured:
@@ -253,15 +281,34 @@ func recoveryWords(r preseed.Recovery) string {
 
 func planSteps(p *Plan) []Step {
 	steps := []Step{
-		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", p.Disk.Chosen.Serial)},
-		{StepRoot, fmt.Sprintf("copy the root file system (%s) and compare it", hardware.Size(p.Image.RootBytes))},
+		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", diskWords(p.Disk.Chosen))},
+		{StepRoot, fmt.Sprintf("copy the root file system%s and compare it", sizeWords(p.Image.RootBytes))},
 		{StepState, "make the encrypted volume and its keys"},
 		{StepESP, "make the boot partition"},
 		{StepReport, "leave the recovery key and the report on the stick"},
 		{StepBoot, "make the disk bootable"},
 	}
 	if p.Enrol {
+		// The machine starts anew here, and is planned for again.
 		steps = slices.Insert(steps, 0, Step{StepEnrol, "enrol the Secure Boot keys and restart"})
 	}
 	return steps
+}
+
+// diskWords names a disk by what is printed on it: virtual ones and some card
+// readers tell no serial number.
+func diskWords(d hardware.Disk) string {
+	for _, name := range []string{d.Serial, d.Name(), d.Path} {
+		if name != "" {
+			return name
+		}
+	}
+	return "that was chosen"
+}
+
+func sizeWords(bytes uint64) string {
+	if bytes == 0 {
+		return ""
+	}
+	return " (" + hardware.Size(bytes) + ")"
 }

@@ -3,6 +3,9 @@ package installer
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 // Status is the exit status of an installation.
@@ -40,11 +43,14 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 // StatusOf tells with which status a program that met this error should end.
 func StatusOf(err error) Status {
 	var r *Refusal
+	var faults preseed.Faults
 	switch {
 	case err == nil:
 		return StatusDone
 	case errors.As(err, &r):
 		return r.Status
+	case errors.As(err, &faults):
+		return StatusInvalid
 	}
 	return StatusFailed
 }
@@ -64,4 +70,14 @@ func RemedyOf(err error) string {
 		return own.Remedy()
 	}
 	return ""
+}
+
+// messageOf is an error without its remedy, for those who show the remedy on a line
+// of its own.
+func messageOf(err error) string {
+	text := err.Error()
+	if remedy := RemedyOf(err); remedy != "" {
+		text = strings.TrimSuffix(text, "; "+remedy)
+	}
+	return text
 }

@@ -14,22 +14,29 @@ type Emit func(Event)
 // of an earlier call, and must then end in the same state.
 type doer func(ctx context.Context, r *run) error
 
-var doers = map[string]doer{
-	StepEnrol:     enrolKeys,
-	StepPartition: partitionDisk,
-	StepRoot:      copyRoot,
-	StepState:     makeState,
-	StepESP:       makeESP,
-	StepReport:    leaveReport,
-	StepBoot:      makeBootable,
+// work is what carries out the steps.
+type work struct {
+	do map[string]doer
+	// done has the steps that a journal may skip: each one's done-ness is looked at on
+	// the disk as well, since a journal is only a claim. The others are short, or hold
+	// secrets that live in memory alone, and are done again.
+	done map[string]func(ctx context.Context, r *run) bool
 }
 
-// resumable are the steps that a journal may skip: each one's done-ness is looked
-// at on the disk as well, since a journal is only a claim. The others are short, or
-// hold secrets that live in memory alone, and are done again.
-var resumable = map[string]func(ctx context.Context, r *run) bool{
-	StepPartition: partitioned,
-	StepRoot:      rootCopied,
+var onMachine = work{
+	do: map[string]doer{
+		StepEnrol:     enrolKeys,
+		StepPartition: partitionDisk,
+		StepRoot:      copyRoot,
+		StepState:     makeState,
+		StepESP:       makeESP,
+		StepReport:    leaveReport,
+		StepBoot:      makeBootable,
+	},
+	done: map[string]func(ctx context.Context, r *run) bool{
+		StepPartition: partitioned,
+		StepRoot:      rootCopied,
+	},
 }
 
 // run is one carrying-out of a plan.
@@ -43,7 +50,17 @@ type run struct {
 
 // Run carries out a plan on a machine. It stops at the first step that fails; the
 // machine then still starts from the stick, and the next Run takes up the work.
+// ErrRestart means that the machine has to start from the stick again and be
+// planned for again.
 func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
+	if plan.Image.RootHash == "" {
+		return &Refusal{Status: StatusInvalid, Message: "this plan was made without an image, only to be looked at",
+			Remedy: "start the machine from the stick with the image"}
+	}
+	return onMachine.run(ctx, plan, site, emit)
+}
+
+func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 	j, err := openJournal(JournalPath(site.StickESP, plan.Box.Serial), plan.digest())
 	if err != nil {
 		return err
@@ -53,20 +70,25 @@ func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 	redo := false // once a step was done anew, what followed it is stale
 	for _, step := range plan.Steps {
 		if err := ctx.Err(); err != nil {
-			return &Refusal{Status: StatusAborted, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can", Cause: err}
+			return stopped(err)
 		}
 		r.step = step.Name
-		if done := resumable[step.Name]; done != nil && !redo && j.done[step.Name] && done(ctx, r) {
+		if done := w.done[step.Name]; done != nil && !redo && j.done[step.Name] && done(ctx, r) {
 			r.emit(Event{Kind: StepSkipped, Step: step.Name, Message: step.Words})
 			continue
 		}
 		redo = true
 		r.emit(Event{Kind: StepStarted, Step: step.Name, Message: step.Words})
-		if err := doers[step.Name](ctx, r); err != nil {
-			if errors.Is(err, context.Canceled) {
-				err = &Refusal{Status: StatusAborted, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can", Cause: err}
-			}
-			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: err.Error(), Remedy: RemedyOf(err)})
+		err := w.do[step.Name](ctx, r)
+		switch {
+		case errors.Is(err, ErrRestart):
+			r.emit(Event{Kind: StepDone, Step: step.Name, Message: step.Words})
+			return err
+		case errors.Is(err, context.Canceled):
+			err = stopped(err)
+		}
+		if err != nil {
+			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: messageOf(err), Remedy: RemedyOf(err)})
 			return fmt.Errorf("could not %s: %w", step.Words, err)
 		}
 		if err := j.mark(step.Name); err != nil {
@@ -75,6 +97,10 @@ func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 		r.emit(Event{Kind: StepDone, Step: step.Name, Message: step.Words})
 	}
 	return nil
+}
+
+func stopped(cause error) error {
+	return &Refusal{Status: StatusAborted, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can", Cause: cause}
 }
 
 // progress reports bytes, at most ten times a second.
@@ -95,12 +121,13 @@ func (r *run) note(format string, args ...any) {
 }
 
 // FileName makes a serial number fit for FAT: what is neither letter, digit, dash
-// nor dot becomes a dash, and nothing becomes "unknown".
+// nor dot becomes a dash, a dot at either end too (FAT drops the last one), and
+// nothing becomes "unknown".
 func FileName(serial string) string {
 	b := []byte(serial)
 	for i, c := range b {
 		switch {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '.' && i > 0:
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '.' && i > 0 && i < len(b)-1:
 		default:
 			b[i] = '-'
 		}

@@ -75,6 +75,11 @@ func leaveReport(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
+		if r.plan.Box.Serial == "" {
+			if err := keepOlder(name); err != nil {
+				return fmt.Errorf("keeping the recovery key of another box on the stick: %w", err)
+			}
+		}
 		if err := durable.WriteFile(name, sealed, 0o644); err != nil {
 			return fmt.Errorf("leaving the recovery key on the stick: %w", err)
 		}
@@ -187,5 +192,20 @@ func showRecovery(ctx context.Context, p Person, key vault.RecoveryKey) error {
 			return nil
 		}
 		p.Say("Those are not its last eight letters.")
+	}
+}
+
+// keepOlder moves a file out of the way. Boxes that tell no serial number share one
+// folder on the stick, and the recovery key of the one before must not be lost.
+func keepOlder(name string) error {
+	for i := 1; ; i++ {
+		older := fmt.Sprintf("%s.%d.age", strings.TrimSuffix(name, ".age"), i)
+		if _, err := os.Stat(older); err == nil {
+			continue
+		}
+		if err := os.Rename(name, older); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
 	}
 }

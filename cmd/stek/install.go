@@ -55,26 +55,22 @@ for a captured machine (see 'stek hardware show --output json').`,
 		if err != nil {
 			return err
 		}
+		if !dryRun {
+			return onbox.Install(cmd.Context(), answers, emitter(cmd.OutOrStdout(), *output))
+		}
 		inv, err := inventory(cmd, machine)
 		if err != nil {
-			return err
-		}
-		image, err := onbox.ThisImage()
-		if err != nil && !dryRun {
 			return err
 		}
 		ids, err := disk.NewIDs(rand.Reader)
 		if err != nil {
 			return err
 		}
-		plan, err := installer.Make(answers, inv, image, ids)
+		plan, err := installer.Make(answers, inv, onbox.ThisImage(version), ids)
 		if err != nil {
 			return err
 		}
-		if dryRun {
-			return printPlan(cmd.OutOrStdout(), plan, *output)
-		}
-		return onbox.Install(cmd.Context(), answers, plan, emitter(cmd.OutOrStdout(), *output))
+		return printPlan(cmd.OutOrStdout(), plan, *output)
 	}
 	return cmd
 }

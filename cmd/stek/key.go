@@ -35,7 +35,12 @@ maintenance key, which is found by itself; elsewhere it is asked for, or read fr
 	cmd.PersistentFlags().StringVar(&f.device, "device", "", "the volume: a partition or an image file")
 	cmd.PersistentFlags().StringVar(&f.tpm, "tpm", tpmDevice, "the TPM: a device, or swtpm:SOCKET")
 	cmd.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a file with a key that opens the volume")
-	_ = cmd.MarkPersistentFlagRequired("device")
+	cmd.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		if f.device == "" && c != cmd {
+			return usageError{errors.New("name the volume with --device DEVICE")}
+		}
+		return nil
+	}
 	cmd.AddCommand(f.listCommand(), f.testCommand(), f.addTPMCommand(), f.addRecoveryCommand(), f.addPassphraseCommand(), f.removeCommand())
 	return cmd
 }

@@ -3,7 +3,7 @@
 // and the node's own keeper afterwards. It parses, calls and prints; what is
 // decided is decided in the packages below installer, images and firmware.
 //
-//	stek image build --output stek-amd64.img
+//	stek image build --k3s release --k3s-version v1.34.1+k3s1 --keys keys --file stek-amd64.img
 //	stek install --preseed site.yaml --dry-run
 //	stek node status
 package main
@@ -12,14 +12,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/stage1"
 )
@@ -40,7 +43,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := root().ExecuteContext(ctx)
+	err := command().ExecuteContext(ctx)
 	if err == nil {
 		return
 	}
@@ -59,16 +62,14 @@ func (e usageError) Unwrap() error { return e.error }
 
 func exitStatus(err error) int {
 	var usage usageError
-	var faults preseed.Faults
-	switch {
-	case errors.As(err, &usage), errors.As(err, &faults):
+	if errors.As(err, &usage) {
 		return int(installer.StatusInvalid)
 	}
 	return int(installer.StatusOf(err))
 }
 
 // report prints an error for the person: what happened, then what to do.
-func report(w *os.File, err error) {
+func report(w io.Writer, err error) {
 	var faults preseed.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
@@ -76,11 +77,57 @@ func report(w *os.File, err error) {
 		}
 		return
 	}
+	var disks *disk.Refusal
+	if errors.As(err, &disks) {
+		fmt.Fprint(w, "stek: ", disks.Text())
+		return
+	}
 	fmt.Fprintln(w, "stek:", err)
+	if remedy := installer.RemedyOf(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
+		fmt.Fprintf(w, "What to do: %s.\n", strings.TrimSuffix(remedy, "."))
+	}
 	var usage usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintln(w, "Try 'stek --help'.")
 	}
+}
+
+// command is the whole command line. What cobra finds wrong with it by itself is
+// marked as an error of usage: arguments too many, commands that are not there.
+func command() *cobra.Command {
+	cmd := root()
+	var mark func(c *cobra.Command)
+	mark = func(c *cobra.Command) {
+		check := c.Args
+		switch {
+		case check != nil:
+			c.Args = func(c *cobra.Command, args []string) error { return asUsage(check(c, args)) }
+		case c.HasSubCommands():
+			c.Args = cobra.ArbitraryArgs // so that RunE sees the word that is no command
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return c.Help()
+				}
+				hint := ""
+				if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+					hint = "; did you mean " + strings.Join(near, " or ") + "?"
+				}
+				return usageError{fmt.Errorf("%s has no command %q%s", c.CommandPath(), args[0], hint)}
+			}
+		}
+		for _, below := range c.Commands() {
+			mark(below)
+		}
+	}
+	mark(cmd)
+	return cmd
+}
+
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
 }
 
 func root() *cobra.Command {
@@ -96,7 +143,7 @@ Exit status: 0 done, 1 failed, 2 invalid input or usage, 3 refused for safety,
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), nodeCommand())
+	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), nodeCommand(), preseedCommand())
 	return cmd
 }
 

@@ -5,7 +5,7 @@
 // It must never remove a key slot before another one has opened the disk at a
 // start, never call a system bad because of a network, and never print a secret.
 //
-//	facts, err := node.Look(ctx)
-//	err = node.Settle(ctx, facts)
-//	err = facts.WriteText(os.Stdout)
+//	facts, err := node.Look()
+//	done, err := node.Settle(ctx, facts, secureBoot, "/dev/tpmrm0")
+//	err = facts.Status(ctx, firmware).WriteText(os.Stdout)
 package node

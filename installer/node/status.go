@@ -62,13 +62,17 @@ func (f *Facts) Status(ctx context.Context, fw Firmware) Status {
 	return s
 }
 
+// binding tells how far the binding to this machine has come. Only a slot that has
+// opened the disk at a start is bound; slots of other tools say nothing.
 func binding(slots []*vault.Slot) string {
 	state := "none"
 	for _, slot := range slots {
-		if slot.State == vault.StateProvisional {
+		switch slot.State {
+		case vault.StateProvisional, vault.StateCandidate:
 			return "provisional"
+		case vault.StateBound:
+			state = "bound"
 		}
-		state = "bound"
 	}
 	return state
 }
@@ -77,7 +81,7 @@ func binding(slots []*vault.Slot) string {
 func (s Status) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-11s ", name)+fmt.Sprintf(format, args...), " ") + "\n")
 	}
 	ready := "NOT READY"
 	if s.Cluster.Ready {

@@ -3,6 +3,7 @@ package onbox
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -21,11 +22,18 @@ type report struct {
 	faults []error
 }
 
+// resultFile says how an installation ended. It is not there while one is under way.
+const resultFile = "result.json"
+
 func newReport(esp string, inv *hardware.Inventory) *report {
 	r := &report{dir: filepath.Join(esp, filepath.FromSlash(installer.ReportsPath), installer.FileName(inv.Board.Serial))}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		r.faults = append(r.faults, err)
 		return r
+	}
+	// What an earlier try ended with does not hold any more.
+	if err := os.Remove(filepath.Join(r.dir, resultFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.faults = append(r.faults, err)
 	}
 	r.json("inventory.json", inv)
 	var err error
@@ -69,23 +77,29 @@ func (r *report) event(e installer.Event) {
 	}
 }
 
-// close ends the report with how it all ended.
+// close ends the report with how it all ended. A restart on the way ends nothing.
 func (r *report) close(outcome error) error {
+	if !errors.Is(outcome, installer.ErrRestart) {
+		r.result(outcome)
+	}
 	if r.events == nil {
 		return nil
 	}
+	return r.events.Close()
+}
+
+func (r *report) result(outcome error) {
 	result := struct {
 		Status  installer.Status `json:"status"`
 		Message string           `json:"message,omitempty"`
 		Remedy  string           `json:"remedy,omitempty"`
 		Faults  []string         `json:"report-faults,omitempty"`
 	}{Status: installer.StatusOf(outcome)}
-	if outcome != nil && !errors.Is(outcome, installer.ErrRestart) {
+	if outcome != nil {
 		result.Message, result.Remedy = outcome.Error(), installer.RemedyOf(outcome)
 	}
 	for _, f := range r.faults {
 		result.Faults = append(result.Faults, f.Error())
 	}
-	r.json("result.json", result)
-	return r.events.Close()
+	r.json(resultFile, result)
 }

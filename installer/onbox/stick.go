@@ -27,14 +27,16 @@ type ImageFacts struct {
 }
 
 // ReadImageFacts reads the description of the image that is running.
-func ReadImageFacts() (ImageFacts, error) {
+func ReadImageFacts() (ImageFacts, error) { return readImageFacts(imageFile) }
+
+func readImageFacts(path string) (ImageFacts, error) {
 	var facts ImageFacts
-	b, err := os.ReadFile(imageFile)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return facts, fmt.Errorf("this is not a stek image: %w", err)
 	}
 	if err := json.Unmarshal(b, &facts); err != nil {
-		return facts, fmt.Errorf("reading %s: %w", imageFile, err)
+		return facts, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return facts, nil
 }
@@ -108,12 +110,20 @@ func (s *stick) image() (installer.Image, error) {
 	}, nil
 }
 
-// ThisImage describes the image that this machine runs, as far as it can be told
-// without its boot medium.
-func ThisImage() (installer.Image, error) {
+// ThisImage describes the image that a plan is looked at for, as far as it can be
+// told without a boot medium: the one that this machine runs, or else one that this
+// version would build. Each image signs its PCRs and holds Secure Boot keys.
+func ThisImage(version string) installer.Image {
+	image := installer.Image{Version: version, Signed: true, KeysToEnrol: true}
 	facts, err := ReadImageFacts()
 	if err != nil {
-		return installer.Image{}, err
+		return image
 	}
-	return installer.Image{Version: facts.Version, K3s: facts.K3s, K3sSource: facts.K3sSource, Signed: true}, nil
+	image.Version, image.K3s, image.K3sSource = facts.Version, facts.K3s, facts.K3sSource
+	if line, err := os.ReadFile(cmdline); err == nil {
+		if root, err := stage1.ParseCmdline(string(line)); err == nil {
+			image.RootHash, image.HashOffset = root.Hash, root.HashOffset()
+		}
+	}
+	return image
 }

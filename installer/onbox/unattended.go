@@ -47,6 +47,12 @@ func Unattended(ctx context.Context) error {
 		people.Say("Mend stek/preseed.yaml on the stick, on any computer, and start again.")
 		return err
 	}
+	var disks *disk.Refusal
+	if errors.As(err, &disks) {
+		people.Say("%s", disks.Text())
+		people.Say("You may switch the machine off now; the report is on the stick.")
+		return err
+	}
 	people.Say("%v", err)
 	if remedy := installer.RemedyOf(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
 		people.Say("What to do: %s.", remedy)
@@ -116,7 +122,7 @@ func (s *stick) answers() (*preseed.Answers, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &installer.Refusal{Status: installer.StatusInvalid,
 			Message: "there is no answer file on the stick",
-			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed init' writes one"}
+			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed explain' lists its keys"}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer file on the stick: %w", err)
@@ -135,8 +141,10 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 	}
 }
 
-// Install carries out a plan that was made for this machine by hand.
-func Install(ctx context.Context, answers *preseed.Answers, plan *installer.Plan, emit installer.Emit) (err error) {
+// Install installs this machine, started from a stick, by answers that a person
+// gave on the command line. The plan is made here: it takes the image on the stick
+// and the identities that an interrupted try has left there.
+func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) (err error) {
 	inv, err := hardware.Look(ctx, hardware.Host())
 	if err != nil {
 		return err
@@ -146,8 +154,21 @@ func Install(ctx context.Context, answers *preseed.Answers, plan *installer.Plan
 		return err
 	}
 	defer func() { err = errors.Join(err, s.unmount()) }()
-	if plan.Image, err = s.image(); err != nil {
+	image, err := s.image()
+	if err != nil {
 		return err
 	}
-	return installer.Run(ctx, plan, s.site(answers, console.Open()), emit)
+	journal := installer.JournalPath(s.esp, inv.Board.Serial)
+	ids, err := installer.LoadIDs(journal, rand.Reader)
+	if err != nil {
+		return err
+	}
+	plan, err := installer.Make(answers, inv, image, ids)
+	if err != nil {
+		return err
+	}
+	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
+		return err
+	}
+	return installer.CloseJournal(journal)
 }

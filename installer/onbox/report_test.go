@@ -1,0 +1,111 @@
+package onbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+func TestReport(t *testing.T) {
+	tests := []struct {
+		name    string
+		outcome error
+		result  string // "" for none
+	}{
+		{"done", nil, `{"status":0}`},
+		{"failed", errors.New("the disk is gone"), `{"status":1,"message":"the disk is gone"}`},
+		{"answers with faults", preseed.Faults{{Message: "no such key"}}, `{"status":2,"message":"no such key"}`},
+		{"refused", fmt.Errorf("x: %w", &installer.Refusal{Status: installer.StatusRefused, Message: "m", Remedy: "r"}), `{"status":3,"message":"x: m; r","remedy":"r"}`},
+		{"restart on the way", installer.ErrRestart, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			esp := t.TempDir()
+			inv := &hardware.Inventory{Arch: "amd64", Board: hardware.Board{Serial: "AB/1"}}
+			dir := filepath.Join(esp, "stek/reports/AB-1")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			// An earlier try ended otherwise.
+			if err := os.WriteFile(filepath.Join(dir, resultFile), []byte(`{"status":9}`), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			r := newReport(esp, inv)
+			a, err := preseed.Parse("a", []byte("stek: 1\nencryption: {tpm2: {pin: \"271828\"}, recovery: {show: true}}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.plan(&installer.Plan{NodeName: "box-1"}, a)
+			r.event(installer.Event{Kind: installer.StepStarted, Step: "root"})
+			r.event(installer.Event{Kind: installer.StepProgress, Step: "root", Done: 1, Total: 2})
+			r.event(installer.Event{Kind: installer.StepDone, Step: "root"})
+			if err := r.close(tt.outcome); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(filepath.Join(dir, resultFile))
+			if tt.result == "" {
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("result %s, %v", got, err)
+				}
+			} else if compact(t, got) != tt.result {
+				t.Errorf("result %s, want %s", compact(t, got), tt.result)
+			}
+			events, err := os.ReadFile(filepath.Join(dir, "events.jsonl"))
+			if err != nil || strings.Count(string(events), "\n") != 2 || strings.Contains(string(events), "progress") {
+				t.Errorf("events %s, %v", events, err)
+			}
+			for _, name := range []string{"inventory.json", "plan.json", "answers.yaml"} {
+				b, err := os.ReadFile(filepath.Join(dir, name))
+				if err != nil {
+					t.Error(err)
+				}
+				if strings.Contains(string(b), "271828") {
+					t.Errorf("the PIN is in %s", name)
+				}
+			}
+		})
+	}
+}
+
+func compact(t *testing.T, b []byte) string {
+	t.Helper()
+	var v struct {
+		Status  int    `json:"status"`
+		Message string `json:"message,omitempty"`
+		Remedy  string `json:"remedy,omitempty"`
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := json.Marshal(v)
+	return string(out)
+}
+
+func TestReadImageFacts(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct{ name, content, version, fault string }{
+		{"good.json", `{"version":"0.1.0","k3s":"v1","k3s-source":"release"}`, "0.1.0", ""},
+		{"cut.json", `{"version":`, "", "reading "},
+		{"none.json", "", "", "this is not a stek image"},
+	} {
+		path := filepath.Join(dir, tt.name)
+		if tt.content != "" {
+			if err := os.WriteFile(path, []byte(tt.content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		facts, err := readImageFacts(path)
+		if facts.Version != tt.version || (err == nil) != (tt.fault == "") || (err != nil && !strings.HasPrefix(err.Error(), tt.fault)) {
+			t.Errorf("%s: %+v, %v", tt.name, facts, err)
+		}
+	}
+}
