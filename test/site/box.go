@@ -52,6 +52,12 @@ func (b *Box) WaitInstalled(ctx context.Context) (vm.Match, error) {
 	return b.expect(ctx, installWithin, `Installed\. The machine starts from its disk`)
 }
 
+// WaitEnrolled waits until the installer has enrolled the Secure Boot keys and starts
+// the box again.
+func (b *Box) WaitEnrolled(ctx context.Context) (vm.Match, error) {
+	return b.expect(ctx, installWithin, `starts again from the stick now`)
+}
+
 // WaitOpened waits until systemd of a started node speaks: its disk is open.
 func (b *Box) WaitOpened(ctx context.Context) (vm.Match, error) {
 	return b.expect(ctx, startWithin, `volume opened by (\S+) \(slot (\d+)\)`)
