@@ -83,12 +83,7 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
-	journal := installer.JournalPath(s.esp, inv.Board.Serial)
-	ids, err := installer.LoadIDs(journal, rand.Reader)
-	if err != nil {
-		return err
-	}
-	plan, err := installer.Make(answers, inv, image, ids)
+	plan, err := s.plan(inv, answers, image)
 	if err != nil {
 		var refused *disk.Refusal
 		if errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && s.installedThis(inv) {
@@ -110,7 +105,7 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 		return err
 	}
 	s.noteInstalled(inv)
-	if err := installer.CloseJournal(journal); err != nil {
+	if err := installer.CloseJournal(s.journal(inv)); err != nil {
 		return err
 	}
 	return finish(ctx, answers.OnFinish, people)
@@ -158,17 +153,26 @@ func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit)
 	if err != nil {
 		return err
 	}
-	journal := installer.JournalPath(s.esp, inv.Board.Serial)
-	ids, err := installer.LoadIDs(journal, rand.Reader)
-	if err != nil {
-		return err
-	}
-	plan, err := installer.Make(answers, inv, image, ids)
+	plan, err := s.plan(inv, answers, image)
 	if err != nil {
 		return err
 	}
 	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
 		return err
 	}
-	return installer.CloseJournal(journal)
+	return installer.CloseJournal(s.journal(inv))
+}
+
+func (s *stick) journal(inv *hardware.Inventory) string {
+	return installer.JournalPath(s.esp, inv.Board.Serial)
+}
+
+// plan makes the plan, with the identities that an interrupted try has left on the
+// stick.
+func (s *stick) plan(inv *hardware.Inventory, answers *preseed.Answers, image installer.Image) (*installer.Plan, error) {
+	ids, err := installer.LoadIDs(s.journal(inv), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return installer.Make(answers, inv, image, ids)
 }

@@ -142,8 +142,8 @@ func (s Spec) tree(ctx context.Context, kernel testimage.Kernel) (*testimage.Tre
 	if err := tree.AddGo(ctx, "/init", agentPackage); err != nil {
 		return nil, err
 	}
-	j := job.Job{Program: job.ProgramPath, Dir: "/work", Args: s.Args, Env: s.Env, Stdin: s.Stdin}
-	tree.AddDir("/work")
+	j := job.Job{Program: job.ProgramPath, Dir: "/job", Args: s.Args, Env: s.Env, Stdin: s.Stdin}
+	tree.AddDir("/job")
 	switch {
 	case (s.Main == "") == (s.Test == ""):
 		return nil, errors.New("want either Main or Test")
@@ -190,7 +190,7 @@ func addTestdata(ctx context.Context, tree *testimage.Tree, pkg string) error {
 	if _, err := os.Stat(testdata); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	return tree.AddHost("/work/testdata", testdata)
+	return tree.AddHost("/job/testdata", testdata)
 }
 
 // collect reads the agent's messages from the second serial port.
