@@ -36,7 +36,7 @@ func TestProgramRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, rest, _ := strings.Cut(string(result.Stdout), "\n")
-	if want := `args=["write" "262144"] stdin="a secret\n" env="good morning" dir="/work"`; first != want {
+	if want := `args=["write" "262144"] stdin="a secret\n" env="good morning" dir="/job"`; first != want {
 		t.Errorf("the program printed %s, want %s", first, want)
 	}
 	if rest != strings.Repeat("0123456789abcdef", size/16) {
