@@ -49,6 +49,8 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Output, "file", "stek-amd64.img", "the image file to write")
 	flags.StringVar(&source, "k3s", "", "where k3s comes from: release or module")
 	flags.StringVar(&o.Pin.Version, "k3s-version", "", "release of k3s, such as v1.34.1+k3s1 (with --k3s release)")
+	flags.StringVar(&o.Pin.Binary, "k3s-sha256", "", "SHA-256 of that release's binary (with --k3s release)")
+	flags.StringVar(&o.Pin.Images, "k3s-images-sha256", "", "SHA-256 of that release's archive of container images (with --k3s release)")
 	flags.StringVar(&o.K3sURL, "k3s-url", "", "where releases of k3s are downloaded from, instead of the project's page")
 	flags.StringSliceVar(&o.Mirrors, "mirror", nil, "Debian mirror, and its security mirror after a comma (default: those of this machine)")
 	flags.StringVar(&o.Keys, "keys", "", "folder with the signing keys")

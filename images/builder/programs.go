@@ -38,6 +38,11 @@ func (o *Options) programs(ctx context.Context) (*programs, error) {
 			p.k3sLabel = c.Label()
 		}
 	}
+	for _, f := range added.Files {
+		if path.Dir(f.Path) == k3s.ImagesDir {
+			p.archives = append(p.archives, path.Base(f.Path))
+		}
+	}
 	if !added.ImagesIncluded {
 		if err := o.airgap(ctx, p); err != nil {
 			return nil, err
