@@ -101,7 +101,9 @@ func command() *cobra.Command {
 		check := c.Args
 		switch {
 		case check != nil:
-			c.Args = func(c *cobra.Command, args []string) error { return asUsage(check(c, args)) }
+			c.Args = func(c *cobra.Command, args []string) error {
+				return asUsage(errors.Join(check(c, args), c.ValidateFlagGroups()))
+			}
 		case c.HasSubCommands():
 			c.Args = cobra.ArbitraryArgs // so that RunE sees the word that is no command
 			c.RunE = func(c *cobra.Command, args []string) error {

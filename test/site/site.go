@@ -19,6 +19,7 @@ type Options struct {
 	Dir     string // for disks, firmware variables, TPM and logs
 	Answers string // more lines of the answer file, at its top level
 	Unlock  string // encryption.unlock's list, by itself "tpm2"
+	PIN     string // of the TPM's key, by itself none
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
@@ -94,6 +95,10 @@ var Fatal = []string{`This machine was not installed`, `This machine cannot star
 
 // answers is the site's answer file.
 func (s *Site) answers() string {
+	pin := ""
+	if s.PIN != "" {
+		pin = fmt.Sprintf("  tpm2: {pin: %q}\n", s.PIN)
+	}
 	return fmt.Sprintf(`stek: 1
 node:
   name: demo
@@ -103,11 +108,11 @@ disk:
   erase: true
 encryption:
   unlock: [%s]
-  recovery: {recipient: "%s"}
+%s  recovery: {recipient: "%s"}
 network: {offline: true}
 k3s: {role: server}
 on-finish: reboot
-%s`, passwordHash, s.Unlock, s.Recovery.Recipient(), s.Options.Answers)
+%s`, passwordHash, s.Unlock, pin, s.Recovery.Recipient(), s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.
