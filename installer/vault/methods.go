@@ -88,7 +88,8 @@ func (m ByTPM) unseal(ctx context.Context, a *attempt, s *Slot, p *pin) []byte {
 		}
 		a.failed(KindTPM2, s.ID, err)
 		var wrong *tpm.PINError
-		if !errors.As(err, &wrong) {
+		// An empty PIN costs no try: the TPM was not asked.
+		if !errors.As(err, &wrong) && !errors.Is(err, tpm.ErrPINRequired) {
 			return nil
 		}
 		p.forget()
