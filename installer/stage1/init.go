@@ -54,11 +54,20 @@ func Main() {
 	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}}
 	err := s.guarded()
 	s.capPCRs(context.Background()) // on this way out too
-	s.console.Say("\nThis machine cannot start: %v\nIt restarts in %v and tries again. Nothing on its disks was changed.", err, waitToRestart)
+	s.console.Say("%s", whyNot(err))
 	time.Sleep(waitToRestart)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	select {}
+}
+
+// whyNot says on the screen why the machine does not start, and what to do.
+func whyNot(err error) string {
+	text := fmt.Sprintf("\nThis machine cannot start: %v\n", err)
+	if remedy := remedyOf(err); remedy != "" {
+		text += "What to do: " + remedy + "\n"
+	}
+	return text + fmt.Sprintf("It restarts in %v and tries again. Nothing on its disks was changed.", waitToRestart)
 }
 
 // guarded runs stage1 and turns a panic into an error: the first process must not
