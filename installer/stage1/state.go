@@ -1,7 +1,6 @@
 package stage1
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -156,7 +155,7 @@ func (s *stage1) asker(question string) vault.Ask {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", vault.ErrGivenUp, err)
 		}
-		return bytes.TrimSpace(answer), nil
+		return answer, nil
 	}
 }
 

@@ -2,6 +2,7 @@ package stage1
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -125,6 +126,27 @@ func TestNoBankLeavesThePersonAWay(t *testing.T) {
 	if errors.As(err, &noBank) {
 		t.Errorf("the box gave up: %v", err)
 	}
+}
+
+// TestSecretsKeepTheirSpaces: what was set with spaces at its ends is typed with them.
+func TestSecretsKeepTheirSpaces(t *testing.T) {
+	m, key := newVolume(t, vault.KindPassphrase)
+	const passphrase = "  tomatoes in hall 7 "
+	if _, err := m.AddPassphrase(t.Context(), []byte(key.Reveal()), []byte(passphrase)); err != nil {
+		t.Fatal(err)
+	}
+	h, err := vault.Inspect(m.Device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, _ := seat(t, passphrase)
+	s := &stage1{console: screen}
+	ask := vault.ByTyping{Ask: s.asker("Passphrase, or recovery key:"), Tries: 1}
+	volume, err := h.Unlock(context.Background(), ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	volume.Close()
 }
 
 // TestWhyNot: a start that ends says what to do, where that is known.
