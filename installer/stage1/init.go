@@ -43,6 +43,7 @@ type stage1 struct {
 	spec           RootSpec
 	disk           bootDisk
 	chip           *tpm.Device // nil without a TPM
+	lateTPM        func() (*tpm.Device, error)
 	node           string      // device node of the opened volume
 	volumeMeasured bool        // PCR 15 says which volume was opened
 	capped         bool
@@ -51,7 +52,7 @@ type stage1 struct {
 // Main is the life of PID 1 in the initramfs. It ends in the new root's init, or in
 // a restart of the machine; it never returns.
 func Main() {
-	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}}
+	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}, lateTPM: func() (*tpm.Device, error) { return tpm.Open(tpmDevice) }}
 	err := s.guarded()
 	s.capPCRs(context.Background()) // on this way out too
 	s.console.Say("%s", whyNot(err))
