@@ -70,7 +70,9 @@ func (s *stage1) prepareState(ctx context.Context) error {
 	found := Unlocked{Device: s.disk.State}
 	if s.chip != nil {
 		var err error
-		if found.PCRs, err = s.chip.ReadPCRs(ctx, vault.BoundPCRs...); err != nil {
+		var noBank *tpm.NoBankError
+		found.PCRs, err = s.chip.ReadPCRs(ctx, vault.BoundPCRs...)
+		if err != nil && !errors.As(err, &noBank) { // with that one, a person still has a key
 			return fmt.Errorf("reading the PCRs: %w", err)
 		}
 	}
@@ -142,11 +144,8 @@ func (s *stage1) unlock(ctx context.Context, header *vault.Header) (*vault.Volum
 		return nil, err
 	}
 	s.console.Say("\nThe disk of this box did not open by itself.")
-	for _, o := range locked.Outcomes {
-		s.console.Say("- %s", o)
-		if remedy := remedyOf(o.Err); remedy != "" {
-			s.console.Say("  %s", remedy)
-		}
+	for _, line := range locked.Report() {
+		s.console.Say("%s", line)
 	}
 	s.console.Say("Type the recovery key that was made when the box was installed (eight groups of eight letters).")
 	s.line.mark("asking for the recovery key")

@@ -110,7 +110,8 @@ func (m ByTPM) try(ctx context.Context, a *attempt, s *Slot, pin []byte) (v *Vol
 	if err != nil {
 		a.failed(KindTPM2, s.ID, err)
 		var wrong *tpm.PINError
-		return nil, errors.As(err, &wrong)
+		// An empty PIN costs no try: the TPM was not asked.
+		return nil, errors.As(err, &wrong) || errors.Is(err, tpm.ErrPINRequired)
 	}
 	defer clear(secret)
 	pass := passphraseOf(secret)

@@ -160,6 +160,8 @@ func TestUnlockOrderAndOutcomes(t *testing.T) {
 		{"newest first, right PIN", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("1234")}}, withPIN.ID, nil},
 		{"wrong PIN, then the right one", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("0000", "1234")}}, withPIN.ID,
 			[]string{"tpm2 (slot 3): wrong PIN"}},
+		{"Enter alone, then the right PIN", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("", "1234")}}, withPIN.ID,
+			[]string{"tpm2 (slot 3): a PIN is needed"}},
 		{"no PIN given", nil, []Method{ByTPM{Unsealer: dev}}, second.ID, []string{"tpm2 (slot 3): a PIN is needed"}},
 		{"PIN given up", nil, []Method{ByTPM{Unsealer: dev, PIN: answers()}}, second.ID, []string{"tpm2 (slot 3): no answer"}},
 		{"wrong PIN to the end", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("1", "2", "3", "4"), Tries: 2}}, second.ID,
