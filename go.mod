@@ -9,6 +9,12 @@ require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 require github.com/rogpeppe/go-internal v1.16.0
 
 require (
+	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
+	github.com/russross/blackfriday/v2 v2.1.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.4 // indirect
+)
+
+require (
 	filippo.io/age v1.3.2
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/anatol/devmapper.go v0.0.0-20260315162726-c47dfb6cf674

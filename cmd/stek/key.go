@@ -46,7 +46,14 @@ maintenance key, which is found by itself; elsewhere it is asked for, or read fr
 }
 
 func (f *keyFlags) listCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the key slots and what opens them", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the key slots and what opens them",
+		Long: `List the key slots of the volume, what opens each and what state it is in. The header
+is read as it is; no key is needed.`,
+		Example: `  stek key list --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
+	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output); err != nil {
@@ -80,7 +87,8 @@ func (f *keyFlags) testCommand() *cobra.Command {
 		Long: `Check that the TPM still knows the keys that are sealed to it. On a running node
 nothing can be unsealed, so the keys are loaded and their policy is looked at; that
 a key opens the disk is proved at each start.`,
-		Args: cobra.NoArgs,
+		Example: `  stek key test --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := vault.Inspect(f.device)
 			if err != nil {
@@ -117,7 +125,8 @@ func (f *keyFlags) addTPMCommand() *cobra.Command {
 		Long: `Seal a new key to the TPM, with the values that the named PCRs have now, beside the
 keys that are there. On a running node PCR 11, 12 and 15 are not what they are when
 the disk is opened: there 'stek node settle' binds the key to what was seen then.`,
-		Args: cobra.NoArgs,
+		Example: `  stek key add-tpm --device /dev/nvme0n1p4 --pcrs 4,7 --pin`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
 				chip, err := tpm.Open(f.tpm)
@@ -148,7 +157,10 @@ func (f *keyFlags) addRecoveryCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add-recovery",
 		Short: "Make another recovery key and print it once",
-		Args:  cobra.NoArgs,
+		Long: `Make another recovery key and print it, once: it is kept nowhere. Write it down, see
+that it opens the volume, and remove the old slot with 'stek key remove'.`,
+		Example: `  stek key add-recovery --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key := vault.NewRecoveryKey()
 			err := f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
@@ -166,7 +178,10 @@ func (f *keyFlags) addPassphraseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add-passphrase",
 		Short: "Add a passphrase that a person types",
-		Args:  cobra.NoArgs,
+		Long: `Add a passphrase that a person types when the node starts. It is asked for twice; from
+a pipe, it is read as two equal lines.`,
+		Example: `  stek key add-passphrase --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
 				passphrase, err := askTwice("passphrase")
@@ -184,7 +199,11 @@ func (f *keyFlags) removeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove SLOT",
 		Short: "Remove a key slot",
-		Args:  cobra.ExactArgs(1),
+		Long: `Remove a key slot; 'stek key list' has their numbers. What the slot's key opened, it
+opens no more, except with an old copy of the header. The last recovery key and the last
+way into the volume go only with --force.`,
+		Example: `  stek key remove 3 --device /dev/nvme0n1p4`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			slot, err := strconv.Atoi(args[0])
 			if err != nil {
@@ -194,7 +213,7 @@ func (f *keyFlags) removeCommand() *cobra.Command {
 			return m.Remove(cmd.Context(), slot, force)
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key")
+	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key, or the last way in")
 	return cmd
 }
 
