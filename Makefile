@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build image demo test lint e2e e2e-full fuzz setup clean
+.PHONY: help build man image demo test lint e2e e2e-full fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ setup: ## install what building and testing need (Debian packages)
 
 build: ## the program, for this machine
 	CGO_ENABLED=0 go build $(GOFLAGS_BIN) -ldflags '$(LDFLAGS)' -o build/stek ./cmd/stek
+
+man: build ## manual pages of every command, in build/man
+	build/stek man --dir build/man
 
 image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
 	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --file build/stek-amd64.img

@@ -1,6 +1,8 @@
 package installer
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -161,7 +163,7 @@ func planLayout(target hardware.Disk, arch, rootHash string, ids disk.IDs) (disk
 		return disk.Layout{}, &Refusal{Status: StatusInvalid, Message: "the root hash of this image is not hex", Cause: err}
 	}
 	if rootHash == "" {
-		hash = []byte("no image is known") // stands in for the checks of the layout
+		hash = bytes.Repeat([]byte{1}, sha256.Size) // stands in for the checks of the layout
 	}
 	layout, err := disk.Plan(target.Size, target.SectorSize, arch, hash, ids)
 	if err != nil {

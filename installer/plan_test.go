@@ -9,6 +9,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/test/golden"
 )
 
 func TestMakeRefuses(t *testing.T) {
@@ -206,12 +207,12 @@ func TestPlanGolden(t *testing.T) {
 			if err := WritePlan(&b, plan); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "plan-"+tt.machine+".txt", b.Bytes())
+			golden.Check(t, "plan-"+tt.machine+".txt", b.Bytes())
 			text2, err := json.MarshalIndent(plan, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "plan-"+tt.machine+".json", append(text2, '\n'))
+			golden.Check(t, "plan-"+tt.machine+".json", append(text2, '\n'))
 		})
 	}
 }

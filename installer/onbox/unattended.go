@@ -31,7 +31,7 @@ const (
 // Everything that a person should know goes to every console.
 func Unattended(ctx context.Context) error {
 	people := console.Open()
-	err := unattended(ctx, people)
+	err := withStick(ctx, func(s *stick, inv *hardware.Inventory) error { return unattended(ctx, people, s, inv) })
 	switch {
 	case errors.Is(err, installer.ErrRestart):
 		return restart(ctx, people)
@@ -61,7 +61,8 @@ func Unattended(ctx context.Context) error {
 	return err
 }
 
-func unattended(ctx context.Context, people *console.Consoles) (err error) {
+// withStick looks at the machine and lends the stick that it was started from.
+func withStick(ctx context.Context, do func(*stick, *hardware.Inventory) error) error {
 	inv, err := hardware.Look(ctx, hardware.Host())
 	if err != nil {
 		return err
@@ -70,7 +71,10 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
+	return errors.Join(do(s, inv), s.unmount())
+}
+
+func unattended(ctx context.Context, people *console.Consoles, s *stick, inv *hardware.Inventory) (err error) {
 	rep := newReport(s.esp, inv)
 	defer func() { err = errors.Join(err, rep.close(err)) }()
 
@@ -139,28 +143,21 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 // Install installs this machine, started from a stick, by answers that a person
 // gave on the command line. The plan is made here: it takes the image on the stick
 // and the identities that an interrupted try has left there.
-func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) (err error) {
-	inv, err := hardware.Look(ctx, hardware.Host())
-	if err != nil {
-		return err
-	}
-	s, err := mountStick(inv, stickDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
-	image, err := s.image()
-	if err != nil {
-		return err
-	}
-	plan, err := s.plan(inv, answers, image)
-	if err != nil {
-		return err
-	}
-	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
-		return err
-	}
-	return installer.CloseJournal(s.journal(inv))
+func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) error {
+	return withStick(ctx, func(s *stick, inv *hardware.Inventory) error {
+		image, err := s.image()
+		if err != nil {
+			return err
+		}
+		plan, err := s.plan(inv, answers, image)
+		if err != nil {
+			return err
+		}
+		if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
+			return err
+		}
+		return installer.CloseJournal(s.journal(inv))
+	})
 }
 
 func (s *stick) journal(inv *hardware.Inventory) string {

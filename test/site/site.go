@@ -33,6 +33,8 @@ type Site struct {
 	Recovery *age.X25519Identity // the office's key: recovery keys are encrypted to it
 	Stick    string              // image file of the stick
 	Disk     string              // image file of the box's disk
+	// Processor says, for a person, whether the machines run under KVM, and why.
+	Processor string
 }
 
 // Password is root's on the console of every box of a site. The answer file has its
@@ -87,7 +89,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if !o.NoTPM {
 		s.Machine.TPM = &vm.TPM{}
 	}
-	return s, nil
+	return s, s.chooseAccel(ctx)
 }
 
 // Fatal are console lines after which waiting for an installation or a start is no use.
