@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build man image demo test lint e2e e2e-full fuzz setup clean
+.PHONY: help build man image reproduce demo test lint e2e e2e-full fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ man: build ## manual pages of every command, in build/man
 
 image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
 	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --file build/stek-amd64.img
+
+reproduce: setup ## build the image in two clones, one with empty caches, and compare them
+	WARM=$(CACHE) scripts/reproduce
 
 demo: setup build ## a virtual box from power-on to Ready
 	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep)

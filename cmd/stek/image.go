@@ -68,7 +68,8 @@ since is printed. With --locked a change is an error.`,
 			return err
 		}
 		o.Version, o.K3s = version, component.Source(source)
-		o.Report = progressLines(cmd.ErrOrStderr())
+		progress := showProgress(cmd.ErrOrStderr())
+		o.Report = progress.report
 		if o.Keys == "" {
 			return usageError{errors.New("name the folder with the signing keys: --keys DIR")}
 		}
@@ -77,6 +78,7 @@ since is printed. With --locked a change is an error.`,
 			return err
 		}
 		result, err := builder.Build(cmd.Context(), o)
+		progress.end()
 		if err != nil {
 			return err
 		}
@@ -98,31 +100,13 @@ func writeBuilt(w io.Writer, r *builder.Result) error {
 	for _, p := range r.Sizes {
 		fmt.Fprintf(w, "  %-24s %10s\n", p.Part, hardware.Size(uint64(p.Bytes)))
 	}
-	_, err := fmt.Fprintf(w, "Image %s: stek %s, k3s %s\n  root %s packed, UKI %s, root hash %s\n",
-		r.Output, r.Version, r.K3s, hardware.Size(uint64(r.RootSize)), hardware.Size(uint64(r.UKISize)), r.RootHash)
-	return err
-}
-
-// progressLines prints what a build is doing, a line a second at most.
-func progressLines(w io.Writer) component.Report {
-	var task string
-	var shown time.Time
-	return func(p component.Progress) {
-		if p.Task == task && time.Since(shown) < time.Second && (p.Total == 0 || p.Done < p.Total) {
-			return
-		}
-		task, shown = p.Task, time.Now()
-		switch {
-		case p.Unit == "bytes" && p.Total > 0:
-			fmt.Fprintf(w, "%s: %s of %s\n", p.Task, hardware.Size(uint64(p.Done)), hardware.Size(uint64(p.Total)))
-		case p.Total > 0:
-			fmt.Fprintf(w, "%s: %d of %d %s, %s\n", p.Task, p.Done, p.Total, p.Unit, p.Elapsed.Round(time.Second))
-		case p.Elapsed > time.Second:
-			fmt.Fprintf(w, "%s: %s %s\n", p.Task, p.Elapsed.Round(time.Second), p.Detail)
-		default:
-			fmt.Fprintln(w, p.Task)
-		}
+	state := ""
+	if r.Unchanged {
+		state = " (unchanged)"
 	}
+	_, err := fmt.Fprintf(w, "Image %s%s: stek %s, k3s %s\n  root %s packed, UKI %s, root hash %s\n  SHA-256 %s\n",
+		r.Output, state, r.Version, r.K3s, hardware.Size(uint64(r.RootSize)), hardware.Size(uint64(r.UKISize)), r.RootHash, r.SHA256)
+	return err
 }
 
 func imageCustomizeCommand() *cobra.Command {
