@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stek-edge/stek/firmware/internal/petest"
 	"github.com/stek-edge/stek/firmware/pe"
 	"github.com/stek-edge/stek/firmware/secureboot"
+	"github.com/stek-edge/stek/test/petest"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
