@@ -117,7 +117,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
 		for _, f := range []struct{ from, to string }{
 			{UKIPath, path.Join(entry.Dir, entry.FileName())},
-			{"EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTX64.EFI"},
+			{loaderPath, loaderPath},
 		} {
 			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(f.from)), filepath.Join(dir, filepath.FromSlash(f.to))); err != nil {
 				return fmt.Errorf("writing %s: %w", f.to, err)

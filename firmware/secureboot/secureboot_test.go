@@ -147,6 +147,30 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestCheckDigest(t *testing.T) {
+	k := keys(t)
+	good := sign(t, petest.Stub(), k.DB)
+	changed := bytes.Clone(good)
+	changed[0x600] ^= 1
+	for _, c := range []struct {
+		name  string
+		image []byte
+		want  error
+	}{
+		{"as it was signed, by anybody", good, nil},
+		{"signed twice", sign(t, good, k.KEK), nil},
+		{"one bit changed", changed, secureboot.ErrDamaged},
+		{"not signed", petest.Stub(), pe.ErrUnsigned},
+		{"not a program", []byte("text"), pe.ErrFormat},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := secureboot.CheckDigest(c.image); !errors.Is(err, c.want) {
+				t.Errorf("error %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 func TestLoadOrCreate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	first, created, err := secureboot.LoadOrCreate(dir, epoch)

@@ -131,7 +131,7 @@ func (s *stick) answers() (*preseed.Answers, error) {
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
 	return &installer.Site{
-		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}
 }
