@@ -68,7 +68,7 @@ func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 	j, err := openJournal(JournalPath(site.StickESP, plan.Box.Serial), plan.digest())
 	if err != nil {
-		return err
+		return on(TheStick, err)
 	}
 	r := &run{plan: plan, site: site, emit: func(e Event) { e.Time = site.Now(); emit(e) }}
 	defer r.keys.wipe()
@@ -97,6 +97,8 @@ func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error 
 			return fmt.Errorf("could not %s: %w", step.Words, err)
 		}
 		if err := j.mark(step.Name); err != nil {
+			err = on(TheStick, err)
+			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: messageOf(err), Remedy: RemedyOf(err)})
 			return err
 		}
 		r.emit(Event{Kind: StepDone, Step: step.Name, Message: step.Words})

@@ -91,13 +91,13 @@ func unmount(dir string) error {
 	return nil
 }
 
-// copyFile copies one file and returns when it is safe on the medium.
+// copyFile copies one file from the stick to the disk and returns when it is safe on the medium.
 func copyFile(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
-		return err
+		return on(TheStick, err)
 	}
-	return durable.WriteFile(to, content, 0o644)
+	return on(TheDisk, durable.WriteFile(to, content, 0o644))
 }
 
 // readFile reads a whole file of limit bytes at most.

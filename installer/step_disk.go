@@ -33,11 +33,11 @@ func (r *run) openDisk() (*disk.Device, error) {
 func partitionDisk(ctx context.Context, r *run) error {
 	d, err := r.openDisk()
 	if err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	defer d.Close()
 	progress := r.progress()
-	return disk.Partition(ctx, d, r.plan.Disk.Layout, disk.PartitionOptions{Discard: true, Progress: progress})
+	return on(TheDisk, disk.Partition(ctx, d, r.plan.Disk.Layout, disk.PartitionOptions{Discard: true, Progress: progress}))
 }
 
 // partitioned tells whether the disk has the table of this plan.
@@ -56,12 +56,12 @@ func partitioned(_ context.Context, r *run) bool {
 func copyRoot(ctx context.Context, r *run) error {
 	source, err := os.Open(r.site.Root)
 	if err != nil {
-		return fmt.Errorf("reading the root file system from the stick: %w", err)
+		return on(TheStick, fmt.Errorf("reading the root file system from the stick: %w", err))
 	}
 	defer source.Close()
 	target, err := r.openRoot()
 	if err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	defer target.Close()
 	progress := r.progress()
@@ -73,7 +73,7 @@ func copyRoot(ctx context.Context, r *run) error {
 		}
 		progress(done, total)
 	}})
-	return err
+	return onOneOf(err)
 }
 
 func (r *run) openRoot() (*disk.Device, error) {

@@ -64,7 +64,7 @@ func (v Verity) Check(ctx context.Context, r io.ReaderAt, progress func(done, to
 	t := newTree(salt, v.Offset/verityBlock)
 	stored := make([]byte, 0, v.Size-v.Offset) // superblock and tree: a hundredth of the whole
 	whole := sha256.New()
-	err = stream(ctx, r, 0, v.Size, defaultBuffer, "reading the source", whole, func(b []byte, off uint64) error {
+	err = stream(ctx, r, 0, v.Size, defaultBuffer, OpSource, whole, func(b []byte, off uint64) error {
 		data := min(uint64(len(b)), v.Offset-min(off, v.Offset))
 		t.add(b[:data])
 		stored = append(stored, b[data:]...)
@@ -92,7 +92,7 @@ func (v Verity) Check(ctx context.Context, r io.ReaderAt, progress func(done, to
 func (v Verity) salt(r io.ReaderAt) ([]byte, error) {
 	b := make([]byte, verityBlock)
 	if n, err := r.ReadAt(b, int64(v.Offset)); n != len(b) {
-		return nil, &CopyError{Op: "reading the source", Offset: v.Offset, Err: unexpected(err)}
+		return nil, &CopyError{Op: OpSource, Offset: v.Offset, Err: unexpected(err)}
 	}
 	var sb superblock
 	if err := binary.Read(bytes.NewReader(b), binary.LittleEndian, &sb); err != nil {
