@@ -1,4 +1,4 @@
-package faults
+package loopbox
 
 import (
 	"bytes"
@@ -19,129 +19,151 @@ import (
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
-// machine is a machine whose disks are loop devices.
-type machine struct {
+// Machine is a machine whose disks are loop devices.
+type Machine struct {
 	t     *testing.T
 	dir   string
-	roots hardware.Roots
-	disks map[string]*testDisk
+	Roots hardware.Roots
+	Disks map[string]*Disk
 }
 
-// testDisk is one disk: an image file and the loop device on it.
-type testDisk struct {
-	image string
-	node  string // /dev/loop7
+// Disk is one disk: an image file and the loop device on it.
+type Disk struct {
+	Image string // the file below the loop device
+	Node  string // /dev/loop7
+
+	detached bool
 }
 
-// newMachine makes a machine with UEFI, 4 GB of memory and a TPM 2.0, and no disk.
-func newMachine(t *testing.T) *machine {
+// New makes a machine with UEFI, 4 GB of memory and a TPM 2.0, and no disk.
+func New(t *testing.T) *Machine {
 	t.Helper()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	m := &machine{t: t, dir: dir, disks: map[string]*testDisk{},
-		roots: hardware.Roots{Sys: in("sys"), Proc: in("proc"), Dev: in("dev"), Run: in("run"), EFIVars: in("efivars")}}
+	m := &Machine{t: t, dir: dir, Disks: map[string]*Disk{},
+		Roots: hardware.Roots{Sys: in("sys"), Proc: in("proc"), Dev: in("dev"), Run: in("run"), EFIVars: in("efivars")}}
 	for _, d := range []string{"sys/block", "sys/dev/block", "sys/class/block", "sys/class/net", "sys/firmware/efi", "proc/self", "dev", "efivars"} {
 		must(t, os.MkdirAll(in(d), 0o755))
 	}
-	m.put("proc/meminfo", "MemTotal: 4000000 kB\n")
-	m.put("proc/cpuinfo", "processor : 0\nflags : aes\n")
+	m.Put("proc/meminfo", "MemTotal: 4000000 kB\n")
+	m.Put("proc/cpuinfo", "processor : 0\nflags : aes\n")
 	m.link("/proc/self/mountinfo", "proc/self/mountinfo")
 	m.link("/proc/swaps", "proc/swaps")
-	m.put("sys/class/dmi/id/product_serial", "BOX0001\n")
-	m.put("sys/class/tpm/tpm0/tpm_version_major", "2\n")
-	m.put("sys/class/tpm/tpm0/pcr-sha256/0", strings.Repeat("AB", 32)+"\n")
-	m.put("dev/tpmrm0", "")
+	m.Put("sys/class/dmi/id/product_serial", "BOX0001\n")
+	m.Put("sys/class/tpm/tpm0/tpm_version_major", "2\n")
+	m.Put("sys/class/tpm/tpm0/pcr-sha256/0", strings.Repeat("AB", 32)+"\n")
+	m.Put("dev/tpmrm0", "")
 	return m
 }
 
-func (m *machine) put(name, content string) {
+// Put writes a file of the machine's own description, such as proc/meminfo.
+func (m *Machine) Put(name, content string) {
 	m.t.Helper()
 	path := filepath.Join(m.dir, name)
 	must(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	must(m.t, os.WriteFile(path, []byte(content), 0o644))
 }
 
-func (m *machine) link(to, name string) {
+func (m *Machine) link(to, name string) {
 	m.t.Helper()
 	path := filepath.Join(m.dir, name)
 	must(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	must(m.t, os.Symlink(to, path))
 }
 
-func (m *machine) remove(name string) {
+// Remove takes a part of the description away.
+func (m *Machine) Remove(name string) {
 	m.t.Helper()
 	must(m.t, os.RemoveAll(filepath.Join(m.dir, name)))
 }
 
-// addDisk adds a disk by the kernel's name for it. fill puts something on the image
+// AddDisk adds a disk by the kernel's name for it. fill puts something on the image
 // before the kernel looks at it.
-func (m *machine) addDisk(name, serial string, size int64, fill func(image string)) *testDisk {
+func (m *Machine) AddDisk(name, serial string, size int64, fill func(image string)) *Disk {
 	m.t.Helper()
-	d := &testDisk{image: filepath.Join(m.dir, name+".img")}
-	f, err := os.Create(d.image)
+	image := filepath.Join(m.dir, name+".img")
+	f, err := os.Create(image)
 	must(m.t, err)
 	must(m.t, f.Truncate(size))
 	must(m.t, f.Close())
 	if fill != nil {
-		fill(d.image)
+		fill(image)
 	}
-	d.node = strings.TrimSpace(tool(m.t, "losetup", "--find", "--show", "--partscan", d.image))
-	m.t.Cleanup(func() { tool(m.t, "losetup", "--detach", d.node) })
+	return m.Attach(name, serial, image)
+}
+
+// Attach adds a disk whose content is a file that is there.
+func (m *Machine) Attach(name, serial, image string) *Disk {
+	m.t.Helper()
+	d := &Disk{Image: image}
+	d.Node = strings.TrimSpace(Tool(m.t, "losetup", "--find", "--show", "--partscan", d.Image))
+	m.t.Cleanup(d.Detach(m.t))
 	// For a kernel without the GPT reader; one that has it knows them already.
-	if table, err := exec.Command("blkid", "--probe", "--output", "value", "--match-tag", "PTTYPE", d.node).Output(); err == nil && strings.TrimSpace(string(table)) == "gpt" {
-		tool(m.t, "partx", "--update", d.node)
+	if table, err := exec.Command("blkid", "--probe", "--output", "value", "--match-tag", "PTTYPE", d.Node).Output(); err == nil && strings.TrimSpace(string(table)) == "gpt" {
+		Tool(m.t, "partx", "--update", d.Node)
 	}
-	loop := filepath.Base(d.node)
+	loop := filepath.Base(d.Node)
 	block := "sys/block/" + name
 	for _, attribute := range []string{"size", "ro", "dev", "queue", "holders", "removable"} {
 		m.link("/sys/block/"+loop+"/"+attribute, block+"/"+attribute)
 	}
 	if strings.HasPrefix(name, "nvme") {
-		m.put(block+"/device/serial", serial+"\n")
-		m.put(block+"/device/model", "test disk\n")
+		m.Put(block+"/device/serial", serial+"\n")
+		m.Put(block+"/device/model", "test disk\n")
 	} else {
-		m.put(block+"/device/vpd_pg80", "\x00\x80\x00"+string(rune(len(serial)))+serial)
+		m.Put(block+"/device/vpd_pg80", "\x00\x80\x00"+string(rune(len(serial)))+serial)
 	}
 	major, err := os.ReadFile("/sys/block/" + loop + "/dev")
 	must(m.t, err)
 	m.link("../../block/"+name, "sys/dev/block/"+strings.TrimSpace(string(major)))
 	m.link("../../block/"+name, "sys/class/block/"+name)
-	m.link(d.node, "dev/"+name)
+	m.link(d.Node, "dev/"+name)
 	for n := 1; n <= 4; n++ {
-		part := partition(name, n)
-		m.link(partition(d.node, n), "dev/"+part)
-		m.link(partition("/sys/class/block/"+loop, n), "sys/class/block/"+part)
-		m.link(partition("/sys/class/block/"+loop, n), block+"/"+part)
+		part := Partition(name, n)
+		m.link(Partition(d.Node, n), "dev/"+part)
+		m.link(Partition("/sys/class/block/"+loop, n), "sys/class/block/"+part)
+		m.link(Partition("/sys/class/block/"+loop, n), block+"/"+part)
 	}
-	m.disks[name] = d
+	m.Disks[name] = d
 	return d
 }
 
-func partition(disk string, n int) string {
+// Partition names a partition of a disk as the kernel does.
+func Partition(disk string, n int) string {
 	if last := disk[len(disk)-1]; last >= '0' && last <= '9' {
 		return fmt.Sprintf("%sp%d", disk, n)
 	}
 	return fmt.Sprintf("%s%d", disk, n)
 }
 
-// bootedFrom has the boot loader say from which partition it came.
-func (m *machine) bootedFrom(guid string) {
+// Detach is the function that takes the loop device off, once.
+func (d *Disk) Detach(t *testing.T) func() {
+	return func() {
+		if !d.detached {
+			d.detached = true
+			Tool(t, "losetup", "--detach", d.Node)
+		}
+	}
+}
+
+// BootedFrom has the boot loader say from which partition it came.
+func (m *Machine) BootedFrom(guid string) {
 	m.t.Helper()
 	b := []byte{6, 0, 0, 0}
 	for _, c := range utf16.Encode([]rune(strings.ToUpper(guid) + "\x00")) {
 		b = binary.LittleEndian.AppendUint16(b, c)
 	}
-	m.put("efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", string(b))
+	m.Put("efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f", string(b))
 }
 
-// sums are the SHA-256 of what is on each disk, and where. Zeros are passed over, so
+// Sums are the SHA-256 of what is on each disk, and where. Zeros are passed over, so
 // that the size of a disk costs nothing.
-func (m *machine) sums() map[string]string {
+func (m *Machine) Sums() map[string]string {
 	m.t.Helper()
 	sums := map[string]string{}
-	for name, d := range m.disks {
-		tool(m.t, "blockdev", "--flushbufs", d.node)
-		sum, err := sparseSum(d.image)
+	for name, d := range m.Disks {
+		Tool(m.t, "blockdev", "--flushbufs", d.Node)
+		sum, err := sparseSum(d.Image)
 		must(m.t, err)
 		sums[name] = sum
 	}
@@ -184,13 +206,14 @@ func sparseSum(name string) (string, error) {
 	}
 }
 
-// tool runs a stock program.
-func tool(t testing.TB, name string, args ...string) string {
+// Tool runs a stock program.
+func Tool(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	return toolIn(t, "", name, args...)
+	return ToolIn(t, "", name, args...)
 }
 
-func toolIn(t testing.TB, stdin, name string, args ...string) string {
+// ToolIn runs a stock program with a standard input.
+func ToolIn(t testing.TB, stdin, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
