@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build man image reproduce demo test lint e2e e2e-full fuzz setup clean
+.PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz setup clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ e2e: setup build ## the short tests on virtual boxes
 e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e ./test/bootchain
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
+
+powercut: ## a power cut at every write, all states (make test checks a part of them)
+	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut
 
 fuzz: ## every fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(or $(FUZZTIME),10m)

@@ -8,6 +8,8 @@ require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 
 require github.com/rogpeppe/go-internal v1.16.0
 
+require github.com/hanwen/go-fuse/v2 v2.12.1
+
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/google/go-eventlog v0.0.2
