@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz setup clean
+.PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz vuln setup clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ powercut: ## a power cut at every write, all states (make test checks a part of 
 
 fuzz: ## every fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(or $(FUZZTIME),10m)
+
+vuln: ## known vulnerabilities in what the program is built from
+	scripts/vuln
 
 clean: ## remove what was built, keep the cache
 	rm -rf build
