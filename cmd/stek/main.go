@@ -108,7 +108,12 @@ func command() *cobra.Command {
 		check := c.Args
 		switch {
 		case check != nil:
-			c.Args = func(c *cobra.Command, args []string) error { return asUsage(check(c, args)) }
+			c.Args = func(c *cobra.Command, args []string) error {
+				if err := check(c, args); err != nil {
+					return usageError{fmt.Errorf("%w; write it as: %s", err, c.UseLine())}
+				}
+				return nil
+			}
 		case c.HasSubCommands():
 			c.Args = cobra.ArbitraryArgs // so that RunE sees the word that is no command
 			c.RunE = func(c *cobra.Command, args []string) error {
@@ -124,13 +129,6 @@ func command() *cobra.Command {
 		}
 	})
 	return cmd
-}
-
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
 }
 
 func root() *cobra.Command {
