@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/images/builder"
 	"github.com/stek-edge/stek/images/component"
+	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
@@ -80,6 +82,10 @@ since is printed. With --locked a change is an error.`,
 		result, err := builder.Build(cmd.Context(), o)
 		progress.end()
 		if err != nil {
+			var options *builder.OptionsError
+			if errors.As(err, &options) {
+				return usageError{err}
+			}
 			return err
 		}
 		if *output == "json" {
@@ -109,6 +115,25 @@ func writeBuilt(w io.Writer, r *builder.Result) error {
 	return err
 }
 
+// notAnImage is what a person learns who has named the wrong file.
+type notAnImage struct{ error }
+
+func (e notAnImage) Unwrap() error { return e.error }
+func (e notAnImage) Remedy() string {
+	return "name an image that 'stek image build' has written, or the device of a stick with one (a disk, not a partition of it)"
+}
+
+// aboutImage sorts what can be wrong with the image that was named.
+func aboutImage(err error) error {
+	switch {
+	case errors.Is(err, layout.ErrNoGPT):
+		return usageError{notAnImage{err}}
+	case errors.Is(err, fs.ErrNotExist):
+		return usageError{err}
+	}
+	return err
+}
+
 func imageCustomizeCommand() *cobra.Command {
 	var answerFile string
 	cmd := &cobra.Command{
@@ -130,7 +155,7 @@ stek/preseed.yaml on the stick.`,
 			if _, err := readAnswers(answerFile); err != nil {
 				return err
 			}
-			return builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now())
+			return aboutImage(builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now()))
 		},
 	}
 	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
@@ -149,7 +174,7 @@ much about a machine.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			content, err := builder.ReadFile(args[0], args[1])
 			if err != nil {
-				return err
+				return aboutImage(err)
 			}
 			if err := os.MkdirAll(filepath.Dir(args[2]), 0o755); err != nil {
 				return err
@@ -175,7 +200,7 @@ what the kernel image in it says of itself. Nothing is mounted or changed.`,
 		}
 		found, err := builder.Inspect(args[0])
 		if err != nil {
-			return err
+			return aboutImage(err)
 		}
 		if *output == "json" {
 			return printJSON(cmd.OutOrStdout(), found)

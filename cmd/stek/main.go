@@ -109,7 +109,13 @@ func command() *cobra.Command {
 		switch {
 		case check != nil:
 			c.Args = func(c *cobra.Command, args []string) error {
-				return asUsage(errors.Join(check(c, args), c.ValidateFlagGroups()))
+				if err := check(c, args); err != nil {
+					return usageError{fmt.Errorf("%w; write it as: %s", err, c.UseLine())}
+				}
+				if err := c.ValidateFlagGroups(); err != nil {
+					return usageError{err}
+				}
+				return nil
 			}
 		case c.HasSubCommands():
 			c.Args = cobra.ArbitraryArgs // so that RunE sees the word that is no command
@@ -126,13 +132,6 @@ func command() *cobra.Command {
 		}
 	})
 	return cmd
-}
-
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
 }
 
 func root() *cobra.Command {

@@ -116,6 +116,11 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	return result, nil
 }
 
+// OptionsError says what was asked for that cannot be built. Nothing was begun.
+type OptionsError struct{ error }
+
+func (e *OptionsError) Unwrap() error { return e.error }
+
 func (o *Options) complete() error {
 	var missing []error
 	if o.Arch != "amd64" {
@@ -126,6 +131,14 @@ func (o *Options) complete() error {
 	}
 	if o.K3s != component.Module && o.K3s != component.Release {
 		missing = append(missing, errors.New("say where k3s is to come from: release for production, module (built from source) for development and tests"))
+	}
+	if o.K3s == component.Release {
+		if err := o.Pin.Check(o.Arch); err != nil {
+			missing = append(missing, err)
+		}
+	}
+	if o.Level < 0 || o.Level > root.MaxLevel {
+		missing = append(missing, fmt.Errorf("%d is no zstd level; give one from 1 (fast) to %d (small)", o.Level, root.MaxLevel))
 	}
 	if o.Cache == "" {
 		dir, err := os.UserCacheDir()
@@ -147,7 +160,10 @@ func (o *Options) complete() error {
 	if o.Epoch.IsZero() {
 		o.Epoch = DefaultEpoch
 	}
-	return errors.Join(missing...)
+	if len(missing) > 0 {
+		return &OptionsError{errors.Join(missing...)}
+	}
+	return nil
 }
 
 // identify digests the programs.

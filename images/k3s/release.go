@@ -71,8 +71,8 @@ func layout(base, version, arch string) (release, error) {
 	return r, nil
 }
 
-// check tells whether the pin is complete, before anything is downloaded.
-func (p Pin) check(arch string) error {
+// Check tells whether the pin is complete, before anything is downloaded.
+func (p Pin) Check(arch string) error {
 	if !releaseForm.MatchString(p.Version) {
 		return &PinError{Field: "version", Value: p.Version, Remedy: remedyVersion}
 	}
@@ -94,7 +94,7 @@ func (p Pin) check(arch string) error {
 // addRelease downloads the official binary and images, or uses those that an
 // earlier run has. What was downloaded is checked against the pin each time.
 func addRelease(ctx context.Context, o Options) (Added, error) {
-	if err := o.Pin.check(o.Arch); err != nil {
+	if err := o.Pin.Check(o.Arch); err != nil {
 		return Added{}, err
 	}
 	r, err := layout(o.URL, o.Pin.Version, o.Arch)
