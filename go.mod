@@ -9,6 +9,11 @@ require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 require github.com/rogpeppe/go-internal v1.16.0
 
 require (
+	github.com/google/go-eventlog v0.0.2
+	google.golang.org/protobuf v1.34.2 // indirect
+)
+
+require (
 	filippo.io/age v1.3.2
 	filippo.io/hpke v0.4.0 // indirect
 	github.com/anatol/devmapper.go v0.0.0-20260315162726-c47dfb6cf674

@@ -43,8 +43,8 @@ func nodeStatusCommand() *cobra.Command {
 
 func nodeSettleCommand() *cobra.Command {
 	return nodeAction("settle", "Bind the keys to this machine, where that is due (run at each start)",
-		func(cmd *cobra.Command, facts *node.Facts, fw node.Firmware) error {
-			done, err := node.Settle(cmd.Context(), facts, fw.SecureBoot, tpmDevice)
+		func(cmd *cobra.Command, facts *node.Facts, _ node.Firmware) error {
+			done, err := node.Settle(cmd.Context(), facts, tpmDevice)
 			for _, d := range done {
 				fmt.Fprintln(cmd.OutOrStdout(), d)
 			}

@@ -44,8 +44,8 @@ type stage1 struct {
 	disk           bootDisk
 	chip           *tpm.Device // nil without a TPM
 	lateTPM        func() (*tpm.Device, error)
-	node           string      // device node of the opened volume
-	volumeMeasured bool        // PCR 15 says which volume was opened
+	node           string // device node of the opened volume
+	volumeMeasured bool   // PCR 15 says which volume was opened
 	capped         bool
 }
 

@@ -92,6 +92,14 @@ func (h *Header) withoutTPM(o Opened, s *Slot) []Step {
 	return []Step{{ActionEnrol, -1, fmt.Sprintf("the volume was opened with the %s, not by the TPM", o.Kind)}}
 }
 
+// NeedsPIN tells whether a new TPM slot is due after this boot and has to have a PIN,
+// as the newest one has.
+func (h *Header) NeedsPIN(o Opened) bool {
+	slots := h.TPM2Slots()
+	due := slices.ContainsFunc(h.NextSteps(o, nil), func(s Step) bool { return s.Action == ActionEnrol })
+	return due && len(slots) > 0 && slots[0].PIN
+}
+
 // Settle carries out the steps that need no TPM: it confirms and removes. It
 // returns what is left to do, which is nothing or ActionEnrol. A power cut
 // between two of its writes leaves a volume that the slot of this boot still

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/swtpm"
@@ -78,16 +77,13 @@ type sealing func(t *testing.T, seen tpm.PCRs) tpm.Policy
 func signedPolicy(_ *testing.T, seen tpm.PCRs) tpm.Policy { return signedBy(builderKey(), seen) }
 
 func signedBy(key *rsa.PrivateKey, seen tpm.PCRs) tpm.Policy {
-	return tpm.Policy{
-		Signed:  &tpm.Signed{Key: &key.PublicKey, PCRs: []int{11}},
-		Literal: tpm.PCRs{7: seen[7], 12: make([]byte, 32), 15: make([]byte, 32)},
-	}
+	return vault.SignedPolicy(&key.PublicKey, seen[7])
 }
 
-// finalPolicy is that of a box without Secure Boot, made by the project itself.
+// finalPolicy is that of a box without Secure Boot.
 func finalPolicy(t *testing.T, seen tpm.PCRs) tpm.Policy {
 	t.Helper()
-	p, err := installer.FinalPolicy(seen)
+	p, err := vault.FinalPolicy(seen, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +235,7 @@ func (b *box) seal(policy sealing, o vault.TPM2Options) *vault.Slot {
 	defer b.powerOff()
 	b.measure(11, "enter-initrd")
 	pin := o.Policy.PIN
-	o.Policy = policy(b.t, b.read(4, 7, 11, 12, 15))
+	o.Policy = policy(b.t, b.read(vault.BoundPCRs...))
 	o.Policy.PIN = pin
 	s, err := b.volume.AddTPM2(b.t.Context(), b.maintenance, b.chip, o)
 	if err != nil {
