@@ -236,7 +236,7 @@ func TestUnsteadyFirmware(t *testing.T) {
 // TestRecoveryKeyReplaced: the new key first, then the old one goes.
 func TestRecoveryKeyReplaced(t *testing.T) {
 	fresh := vault.NewRecoveryKey()
-	cutEverywhere(t, bound(t), everywhere, func(b *box, m *vault.Manager) error {
+	cutEverywhere(t, bound(t), betweenCalls, func(b *box, m *vault.Manager) error {
 		if _, err := m.AddRecovery(t.Context(), b.maintenance, fresh); err != nil {
 			return err
 		}
