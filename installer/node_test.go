@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/stek-edge/stek/test/golden"
 )
 
 const hash = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$6foLM1JhGupouWKMU70wxK61Kw9ZnecbACjJwRadqM2"
@@ -149,5 +151,5 @@ func TestPlainLines(t *testing.T) {
 		e.Time = at.Add(e.after)
 		emit(e.Event)
 	}
-	golden(t, "plain-lines.txt", b.Bytes())
+	golden.Check(t, "plain-lines.txt", b.Bytes())
 }

@@ -33,15 +33,15 @@ func makeState(ctx context.Context, r *run) error {
 		order = append(order, vault.Kind(u.Method))
 	}
 	if err := m.Format(ctx, vault.FormatOptions{Recovery: r.keys.recovery, Label: unfinishedLabel, Order: order}); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	auth := []byte(r.keys.recovery.Reveal())
 	defer clear(auth)
 	if err := r.fillState(ctx, device, auth); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	if _, err := m.AddMaintenance(ctx, auth, r.keys.maintenance); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	for _, u := range r.plan.Unlock {
 		r.note("making the key slot for %s", u.Method)

@@ -41,7 +41,14 @@ key is asked for, or read from --key-file.`,
 }
 
 func (f *keyFlags) listCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the key slots and what opens them", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the key slots and what opens them",
+		Long: `List the key slots of the volume, what opens each and what state it is in. The header
+is read as it is; no key is needed.`,
+		Example: `  stek key list --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
+	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output); err != nil {
@@ -75,7 +82,8 @@ func (f *keyFlags) testCommand() *cobra.Command {
 		Long: `Check that the TPM still knows the keys that are sealed to it. On a running node
 nothing can be unsealed, so the keys are loaded and their policy is looked at; that
 a key opens the disk is proved at each start.`,
-		Args: cobra.NoArgs,
+		Example: `  stek key test --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := vault.Inspect(f.device)
 			if err != nil {
@@ -108,7 +116,11 @@ func (f *keyFlags) removeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove SLOT",
 		Short: "Remove a key slot",
-		Args:  cobra.ExactArgs(1),
+		Long: `Remove a key slot; 'stek key list' has their numbers. What the slot's key opened, it
+opens no more, except with an old copy of the header. The last recovery key and the last
+way into the volume go only with --force.`,
+		Example: `  stek key remove 3 --device /dev/nvme0n1p4`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			slot, err := strconv.Atoi(args[0])
 			if err != nil {
@@ -121,6 +133,6 @@ func (f *keyFlags) removeCommand() *cobra.Command {
 			return f.changed(cmd.Context())
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key")
+	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key, or the last way in")
 	return cmd
 }

@@ -22,7 +22,8 @@ func (f *keyFlags) addTPMCommand() *cobra.Command {
 		Long: `Seal a new key to the TPM, with the values that the named PCRs have now, beside the
 keys that are there. On a running node PCR 11, 12 and 15 are not what they are when
 the disk is opened: use 'stek key reseal' there.`,
-		Args: cobra.NoArgs,
+		Example: `  stek key add-tpm --device state.img --pcrs 4,7 --pin`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
 				chip, err := tpm.Open(f.tpm)
@@ -48,7 +49,10 @@ func (f *keyFlags) addRecoveryCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add-recovery",
 		Short: "Make another recovery key and print it once",
-		Args:  cobra.NoArgs,
+		Long: `Make another recovery key and print it, once: it is kept nowhere. Write it down, see
+that it opens the volume, and remove the old slot with 'stek key remove'.`,
+		Example: `  stek key add-recovery --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key := vault.NewRecoveryKey()
 			err := f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
@@ -66,7 +70,10 @@ func (f *keyFlags) addPassphraseCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add-passphrase",
 		Short: "Add a passphrase that a person types",
-		Args:  cobra.NoArgs,
+		Long: `Add a passphrase that a person types when the node starts. It is asked for twice; from
+a pipe, it is read as two equal lines.`,
+		Example: `  stek key add-passphrase --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
 				passphrase, err := console.NewSecret{What: "passphrase", Least: vault.MinPassphrase}.From(cmd.Context(), terminal{})

@@ -120,7 +120,9 @@ func addRelease(ctx context.Context, o Options) (Added, error) {
 		}
 		got.Files = append(got.Files, component.File{Path: f.target, Mode: f.mode, Host: host})
 		got.Components = append(got.Components, component.Component{
-			Name: f.name, Version: o.Pin.Version, SHA256: f.sum, Source: component.Release, Origin: fetch.URL, Production: true,
+			Name: f.name, Version: o.Pin.Version, SHA256: f.sum, Source: component.Release, Production: true,
+			// Not the address: a mirror gives the same file, and its name is nobody else's business.
+			Origin: "k3s release " + o.Pin.Version + ", " + f.file,
 		})
 	}
 	return got, nil
