@@ -128,7 +128,7 @@ func TestInstallerStick(t *testing.T) {
 	// bound to less. This is what "not yet bound" means, and the box says it.
 	t.Run("not yet bound", func(t *testing.T) {
 		b := installed(t, func(_ *testing.T, seen tpm.PCRs) tpm.Policy {
-			return tpm.Policy{Literal: tpm.PCRs{7: seen[7], 11: seen[11], 12: make([]byte, 32), 15: make([]byte, 32)}}
+			return vault.ProvisionalPolicy(seen[7], seen[11])
 		})
 		b.start(genuine.with(func(c *chain) { c.loader = "from the stick" })).opened(t, tpmSlot)
 		p := vault.Protection(vault.Situation{Slots: b.header().Slots, Measured: true})

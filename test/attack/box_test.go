@@ -29,11 +29,11 @@ const (
 
 // chain is what gets measured at a start, as short words in place of programs.
 type chain struct {
-	firmware string // PCR 7: Secure Boot's state, keys and who signed what was started
-	loader   string // PCR 4: boot loader and kernel, as loaded from this very disk
-	image    string // PCR 11: the sections of the UKI, by systemd-stub
-	outside  string // PCR 12: a command line or credentials from outside the UKI
-	signer   *rsa.PrivateKey
+	firmware string          // PCR 7: Secure Boot's state, keys and who signed what was started
+	loader   string          // PCR 4: boot loader and kernel, as loaded from this very disk
+	image    string          // PCR 11: the sections of the UKI, by systemd-stub
+	outside  string          // PCR 12: a command line or credentials from outside the UKI
+	signer   *rsa.PrivateKey // of the image's PCR 11; nil is builderKey
 }
 
 // genuine is the start of a box as it was installed.
@@ -46,14 +46,17 @@ func (c chain) with(change func(*chain)) chain { change(&c); return c }
 func (c chain) signatures(t *testing.T) *tpm.SignatureFile {
 	t.Helper()
 	f := &tpm.SignatureFile{}
-	key := c.signer
-	if key == nil {
-		key = builderKey()
-	}
-	if err := f.Sign(key, tpm.PCRs{11: tpm.ReplayPCR(nil, []byte(c.image), []byte("enter-initrd"))}); err != nil {
+	if err := f.Sign(c.key(), tpm.PCRs{11: tpm.ReplayPCR(nil, []byte(c.image), []byte("enter-initrd"))}); err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func (c chain) key() *rsa.PrivateKey {
+	if c.signer == nil {
+		return builderKey()
+	}
+	return c.signer
 }
 
 var (
@@ -235,7 +238,7 @@ func (b *box) seal(policy sealing, o vault.TPM2Options) *vault.Slot {
 	defer b.powerOff()
 	b.measure(11, "enter-initrd")
 	pin := o.Policy.PIN
-	o.Policy = policy(b.t, b.read(4, 7, 11, 12, 15))
+	o.Policy = policy(b.t, b.read(vault.BoundPCRs...))
 	o.Policy.PIN = pin
 	s, err := b.volume.AddTPM2(b.t.Context(), b.maintenance, b.chip, o)
 	if err != nil {

@@ -16,6 +16,7 @@ type started struct {
 	kind     vault.Kind // what opened the disk; empty: it stayed shut
 	slot     int
 	record   vault.Opened
+	seen     tpm.PCRs // while the disk could be opened
 	tried    []vault.Outcome
 	screen   []string // what the screen says when the disk stayed shut
 	identity error    // from comparing the volume with the one that the TPM knows
@@ -44,6 +45,7 @@ func (b *box) stage1(c chain) *started {
 	if b.chip != nil {
 		b.measure(11, "enter-initrd")
 		defer b.measure(11, "leave-initrd")
+		s.seen, _ = b.chip.ReadPCRs(ctx, vault.BoundPCRs...) // a TPM without the bank has none
 	}
 	h, err := vault.Inspect(b.volume.Device)
 	if err != nil {
