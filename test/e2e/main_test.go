@@ -30,17 +30,29 @@ func build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cache := os.Getenv("STEK_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		cache = filepath.Join(user, "stek")
+	cache, err := findCache()
+	if err != nil {
+		return err
 	}
 	stek, image = filepath.Join(top, "build/stek"), filepath.Join(top, "build/stek-amd64.img")
 	cmd := exec.CommandContext(ctx, stek, "image", "build", "--k3s", "module",
 		"--keys", filepath.Join(cache, "keys"), "--cache", cache, "--file", image)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	return cmd.Run()
+}
+
+// findCache is the folder that the image builder keeps its results in.
+func findCache() (string, error) {
+	if cache := os.Getenv("STEK_CACHE"); cache != "" {
+		return cache, nil
+	}
+	user, err := os.UserCacheDir()
+	return filepath.Join(user, "stek"), err
+}
+
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	cache, err := findCache()
+	must(t, err)
+	return cache
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Dir     string // for disks, firmware variables, TPM and logs
 	Answers string // more lines of the answer file, at its top level
 	Unlock  string // encryption.unlock's list, by itself "tpm2"
+	K3s     string // more keys of k3s' mapping, such as "disable: [traefik]"
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
@@ -105,9 +106,9 @@ encryption:
   unlock: [%s]
   recovery: {recipient: "%s"}
 network: {offline: true}
-k3s: {role: server}
+k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Unlock, s.Recovery.Recipient(), s.Options.Answers)
+%s`, passwordHash, s.Unlock, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.
