@@ -100,6 +100,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer closer.Close()
+	if err := o.keymaps(ctx, base.Key, tree, parts); err != nil {
+		return nil, err
+	}
 	made, err := o.root(ctx, base.Key, tree, parts)
 	if err != nil {
 		return nil, err

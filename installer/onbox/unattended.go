@@ -15,6 +15,7 @@ import (
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/keymap"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -83,6 +84,10 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
+	// Before anything is asked: a passphrase typed in another layout opens no disk.
+	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+		people.Say("%v", err)
+	}
 	plan, err := s.plan(inv, answers, image)
 	if err != nil {
 		var refused *disk.Refusal
@@ -131,7 +136,7 @@ func (s *stick) answers() (*preseed.Answers, error) {
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
 	return &installer.Site{
-		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow", Keymaps: keymap.Dir,
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}
 }
@@ -157,7 +162,11 @@ func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit)
 	if err != nil {
 		return err
 	}
-	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
+	people := console.Open()
+	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+		people.Say("%v", err)
+	}
+	if err := installer.Run(ctx, plan, s.site(answers, people), emit); err != nil {
 		return err
 	}
 	return installer.CloseJournal(s.journal(inv))

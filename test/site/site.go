@@ -19,6 +19,7 @@ type Options struct {
 	Dir     string // for disks, firmware variables, TPM and logs
 	Answers string // more lines of the answer file, at its top level
 	Unlock  string // encryption.unlock's list, by itself "tpm2"
+	Node    string // more lines of node's mapping, indented by two blanks
 	K3s     string // more keys of k3s' mapping, such as "disable: [traefik]"
 
 	Firmware vm.Firmware // by itself vm.UEFI
@@ -99,7 +100,7 @@ func (s *Site) answers() string {
 node:
   name: demo
   admin: {password-hash: "%s"}
-disk:
+%sdisk:
   match: {bus: nvme}
   erase: true
 encryption:
@@ -108,7 +109,7 @@ encryption:
 network: {offline: true}
 k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Unlock, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
+%s`, passwordHash, s.Node, s.Unlock, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.
