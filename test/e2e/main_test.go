@@ -9,9 +9,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/stek-edge/stek/test/site"
 )
 
 // stek is the program and image the image file, built once for all tests.
@@ -19,33 +19,21 @@ var stek, image string
 
 func TestMain(m *testing.M) {
 	if err := build(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "building the image:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// cacheDir is what `make` calls $(CACHE).
+func build(ctx context.Context) (err error) {
+	stek, image, err = site.BuildImage(ctx, "../..")
+	return err
+}
+
 func cacheDir() string {
-	if dir := os.Getenv("STEK_CACHE"); dir != "" {
-		return dir
-	}
-	user, err := os.UserCacheDir()
+	dir, err := site.CacheDir()
 	if err != nil {
 		panic(err)
 	}
-	return filepath.Join(user, "stek")
-}
-
-func build(ctx context.Context) error {
-	top, err := filepath.Abs("../..")
-	if err != nil {
-		return err
-	}
-	cache := cacheDir()
-	stek, image = filepath.Join(top, "build/stek"), filepath.Join(top, "build/stek-amd64.img")
-	cmd := exec.CommandContext(ctx, stek, "image", "build", "--k3s", "module",
-		"--keys", filepath.Join(cache, "keys"), "--cache", cache, "--file", image)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
-	return cmd.Run()
+	return dir
 }
