@@ -59,6 +59,9 @@ func copyRoot(ctx context.Context, r *run) error {
 		return on(TheStick, fmt.Errorf("reading the root file system from the stick: %w", err))
 	}
 	defer source.Close()
+	if err := r.makeUnbootable(); err != nil {
+		return on(TheDisk, err)
+	}
 	target, err := r.openRoot()
 	if err != nil {
 		return on(TheDisk, err)
@@ -74,6 +77,22 @@ func copyRoot(ctx context.Context, r *run) error {
 		progress(done, total)
 	}})
 	return onOneOf(err)
+}
+
+// makeUnbootable takes away what an earlier try has made bootable, before anything that
+// it would start is changed: firmware may prefer the disk to the stick, and must not
+// find a boot loader there while the root or the volume is half of another try's.
+func (r *run) makeUnbootable() error {
+	esp, err := disk.OpenPartition(r.site.Machine, r.plan.Disk.Chosen.Path, r.part(disk.ESP))
+	if err != nil {
+		return err
+	}
+	defer esp.Close()
+	// The boot sector and its copy, without which no FAT is one.
+	if _, err := esp.WriteAt(make([]byte, 64<<10), 0); err != nil {
+		return err
+	}
+	return esp.Flush()
 }
 
 func (r *run) openRoot() (*disk.Device, error) {
