@@ -69,13 +69,10 @@ func copyRoot(ctx context.Context, r *run) error {
 	defer target.Close()
 	progress := r.progress()
 	total := 2 * r.plan.Image.RootBytes // written, then read back
-	_, err = disk.Copy(ctx, target, source, r.plan.Image.RootBytes, disk.CopyOptions{Want: r.root, Progress: func(p disk.CopyProgress) {
-		done := p.Done
-		if p.Phase == disk.Verifying {
-			done += r.plan.Image.RootBytes
-		}
-		progress(done, total)
-	}})
+	_, err = disk.Copy(ctx, target, source, r.plan.Image.RootBytes, disk.CopyOptions{
+		Want: r.root, VerifyAfter: r.plan.Disk.Chosen.Rotational,
+		Progress: func(p disk.CopyProgress) { progress(p.Written+p.Verified, total) },
+	})
 	return onOneOf(err)
 }
 
