@@ -246,7 +246,7 @@ func start(ctx context.Context, name string) error {
 	if f.Header, err = vault.Inspect(f.Unlocked.Device); err != nil {
 		return err
 	}
-	done, err := node.Settle(ctx, f, false, chipAt)
+	done, err := node.Settle(ctx, f, chipAt)
 	fmt.Println(" ", strings.Join(done, "; "))
 	if err != nil {
 		return err
