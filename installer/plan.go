@@ -81,6 +81,9 @@ const (
 // arguments; ids are the identities of the partition table, new ones or those of a
 // try that was cut short. An error is a *Refusal.
 func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) (*Plan, error) {
+	if faults := preseed.NotBuilt(a); len(faults) > 0 {
+		return nil, &Refusal{Status: StatusInvalid, Message: faults[0].Message, Remedy: faults[0].Remedy, Cause: faults}
+	}
 	if inv.Firmware.Type != "uefi" {
 		return nil, &Refusal{Status: StatusMissing,
 			Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),

@@ -136,8 +136,8 @@ func suggestKey(path, name string) string {
 	if other, known := otherNames[plain]; known {
 		return "did you mean " + other + "?"
 	}
-	for _, key := range keyTable {
-		if fold(key.Name()) == plain && key.Type != Any {
+	for _, key := range keyOrder {
+		if fold(key.Name()) == plain {
 			if key.Parent() == "" {
 				return key.Path + " stands at the top of the file, not in a section"
 			}

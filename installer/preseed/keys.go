@@ -1,7 +1,6 @@
 package preseed
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -19,7 +18,6 @@ const (
 	Switch  Type = "true or false"
 	Number  Type = "number"
 	Size    Type = "size" // see Bytes
-	Any     Type = "anything"
 )
 
 // Key describes one key of the answer file. The table of all keys is what the
@@ -33,10 +31,12 @@ type Key struct {
 	Default     string   // as it would be written in the file; "" when there is none
 	Example     string   // as it would be written in the file
 	Values      []string // the only words allowed, when not empty
-	Later       []string // words of the format that this version does not carry out
-	Required    bool
-	Secret      bool // the value never shows in messages or in a replay file
-	Built       bool // this version carries it out; otherwise giving it is a fault
+	Later       []string // those of Values that this version does not carry out
+	Min, Max    int64    // bounds of a Number, when Max is not 0
+	Lines       bool     // a text of several lines
+	Required    bool     // wherever its section is given
+	Secret      bool     // the value never shows in messages or in a replay file; secret:NAME is taken
+	Built       bool     // this version carries it out, see notBuilt
 
 	rule rule // judges a text, or one entry of a list
 	pair pairRule
@@ -93,41 +93,37 @@ func Lookup(path string) (Key, bool) {
 }
 
 var (
+	keyOrder    []*Key                // as in the table
 	keyIndex    = map[string]*Key{}   // by path
 	keyChildren = map[string][]*Key{} // by the path of their section; "" is the file
-	keyFields   = map[string][]int{}  // where Answers holds a built key, for reflect
+	keyNames    = map[string]*Key{}   // by the path of their section, a line break, and their name
 )
 
 func init() {
 	for i := range keyTable {
 		k := &keyTable[i]
+		k.Built, k.Later = true, nil
+		for _, later := range notBuilt {
+			switch {
+			case later.word != "" && later.key == k.Path:
+				k.Later = append(k.Later, later.word)
+			case later.word == "" && (later.key == k.Path || strings.HasPrefix(k.Path, later.key+".") || strings.HasPrefix(k.Path, later.key+"[")):
+				k.Built = false
+			}
+		}
+		keyOrder = append(keyOrder, k)
 		keyIndex[k.Path] = k
 		keyChildren[k.Parent()] = append(keyChildren[k.Parent()], k)
-	}
-	indexFields(reflect.TypeFor[Answers](), "", nil)
-}
-
-// indexFields finds the fields of Answers by their yaml names.
-func indexFields(t reflect.Type, prefix string, at []int) {
-	for i := range t.NumField() {
-		field := t.Field(i)
-		path := prefix + field.Tag.Get("yaml")
-		index := append(slices.Clone(at), i)
-		keyFields[path] = index
-		if field.Type.Kind() == reflect.Struct {
-			indexFields(field.Type, path+".", index)
-		}
+		keyNames[k.Parent()+"\n"+k.Name()] = k
 	}
 }
 
-// field returns the place in the answers where a key is kept. It is not valid for
-// a key that this version does not carry out.
-func field(answers *Answers, path string) reflect.Value {
-	index, known := keyFields[path]
-	if !known {
-		return reflect.Value{}
+// below returns the path of the keys that a section or a list of sections has.
+func (k *Key) below() string {
+	if k.Type == Items {
+		return k.Path + "[]"
 	}
-	return reflect.ValueOf(answers).Elem().FieldByIndex(index)
+	return k.Path
 }
 
 // names returns the last words of keys.

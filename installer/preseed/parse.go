@@ -3,6 +3,7 @@ package preseed
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -100,18 +101,12 @@ func (d *decoder) file(root ast.Node) {
 		name, _ := keyText(entry.Key)
 		if value, ok := unwrap(entry.Value); name == "stek" && ok && formOf(value) == formNumber {
 			if number, whole := wholeNumber(scalar(value)); whole && number > FormatVersion {
-				d.value(entry.Value, d.src.place(entry.Key.GetToken()), keyIndex["stek"], "stek")
+				d.value(entry.Value, d.src.place(entry.Key.GetToken()), keyIndex["stek"], "stek", reflect.ValueOf(&d.answers.Version).Elem())
 				return
 			}
 		}
 	}
-	d.section(root, "", "")
-	for _, key := range keyTable {
-		if _, given := d.places[key.Path]; key.Required && !given && !d.faults.under(key.Path) {
-			d.faults.add(d.nearest(key.Parent(), root), Fault{Key: key.Path, Kind: FaultMissing,
-				Message: key.Path + " is missing", Remedy: "write " + key.Name() + ": " + key.Example})
-		}
-	}
+	d.section(root, d.place(root), "", "", reflect.ValueOf(d.answers).Elem())
 	for _, c := range conflicts(Defaults(d.answers)) {
 		if !d.faults.under(c.Key) && !d.anyUnder(c.also) {
 			d.faults.add(d.nearest(c.Key, root), c.Fault)

@@ -39,22 +39,26 @@ func sectionSchema(path string) object {
 
 // keySchema describes one key.
 func keySchema(key *Key) object {
-	if !key.Built {
-		return object{"description": "Not in this version. " + key.Description, "not": object{}}
-	}
 	schema := formSchema(key)
 	schema["description"] = key.Description
-	if key.Default != "" {
-		if values := defaultValue(key); key.Type == List {
+	if !key.Built {
+		schema["description"] = notYet + key.Description
+	}
+	if values := defaultValues[key.Path]; values != nil {
+		switch key.Type {
+		case List:
 			schema["default"] = values
-		} else if key.Type == Switch {
+		case Switch:
 			schema["default"] = values[0] == "true"
-		} else {
+		default:
 			schema["default"] = values[0]
 		}
 	}
 	return schema
 }
+
+// notYet marks keys that may be written and not yet be installed by.
+const notYet = "(not in this version) "
 
 // formSchema describes the form of a key's value.
 func formSchema(key *Key) object {
@@ -65,6 +69,8 @@ func formSchema(key *Key) object {
 	switch key.Type {
 	case Section:
 		return sectionSchema(key.Path)
+	case Items:
+		return object{"type": "array", "items": sectionSchema(key.below())}
 	case List:
 		return object{"type": "array", "items": text, "uniqueItems": true}
 	case Pairs:
@@ -72,7 +78,10 @@ func formSchema(key *Key) object {
 	case Switch:
 		return object{"type": "boolean"}
 	case Number:
-		return object{"const": FormatVersion} // stek is the only number
+		if key.Path == "stek" {
+			return object{"const": FormatVersion}
+		}
+		return object{"type": "integer", "minimum": key.Min, "maximum": key.Max}
 	case Size:
 		return object{"anyOf": []object{
 			{"type": "integer", "minimum": 1},

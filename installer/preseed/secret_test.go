@@ -58,13 +58,15 @@ func TestSecretNeverPrints(t *testing.T) {
 // secretName recognises fields that hold secrets by their name.
 var secretName = regexp.MustCompile(`(?i)pin$|pass|key|hash|secret|token|psk`)
 
-// notSecret are the names that only look like it.
-var notSecret = regexp.MustCompile(`^(SSHKeys|MicrosoftKeys|Keyboard)$`)
+// notSecret are the keys that only look like it.
+var notSecret = map[string]bool{"node.admin.ssh-keys": true, "node.keyboard": true, "boot.microsoft-keys": true,
+	"network.vpn.wireguard.peers[].public-key": true, "fleet.ca-pin": true, "secrets": true}
 
 // TestSecretsAreTyped walks all answer types: a field that sounds like a secret
 // must be a Secret, and marked as one in the key table; nothing may hide in an
 // unexported field, where Secret's methods are not found.
 func TestSecretsAreTyped(t *testing.T) {
+	secrets := 0
 	var walk func(reflect.Type, string)
 	walk = func(typ reflect.Type, path string) {
 		for i := range typ.NumField() {
@@ -73,25 +75,39 @@ func TestSecretsAreTyped(t *testing.T) {
 			if !f.IsExported() {
 				t.Errorf("%s.%s is not exported", typ, f.Name)
 			}
-			if f.Type.Kind() == reflect.Struct {
-				walk(f.Type, name)
+			key, known := keyIndex[name]
+			if !known {
+				t.Errorf("%s.%s is no key", typ, f.Name)
 				continue
 			}
-			typed := f.Type == reflect.TypeFor[Secret]()
-			if secretName.MatchString(f.Name) && !notSecret.MatchString(f.Name) && !typed {
+			of := f.Type
+			for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
+				of = of.Elem()
+			}
+			typed := of == reflect.TypeFor[Secret]()
+			if (secretName.MatchString(f.Name) || secretName.MatchString(key.Name())) && !notSecret[name] && !typed {
 				t.Errorf("%s.%s sounds like a secret and is a %s", typ, f.Name, f.Type)
 			}
-			if key, _ := Lookup(name); key.Secret != typed {
+			if key.Secret != typed {
 				t.Errorf("%s: the key table says secret=%v, the type says %v", name, key.Secret, typed)
+			}
+			if typed {
+				secrets++
+			}
+			if key.Type == Section || key.Type == Items {
+				walk(of, key.below())
 			}
 		}
 	}
 	walk(reflect.TypeFor[Answers](), "")
+	marked := 0
 	for _, key := range Keys() {
-		public := map[string]bool{"node.admin.ssh-keys": true, "node.keyboard": true, "network.vpn.wireguard.peers[].public-key": true, "fleet.ca-pin": true}
-		if secretName.MatchString(key.Name()) && !public[key.Path] && !key.Secret && key.Type == Text {
-			t.Errorf("%s sounds like a secret and is not marked as one", key.Path)
+		if key.Secret {
+			marked++
 		}
+	}
+	if secrets != marked || secrets < 8 {
+		t.Errorf("found %d secrets in the types and %d in the table", secrets, marked)
 	}
 }
 
