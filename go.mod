@@ -8,6 +8,8 @@ require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 
 require github.com/rogpeppe/go-internal v1.16.0
 
+require aead.dev/minisign v0.3.0
+
 require (
 	filippo.io/age v1.3.2
 	filippo.io/hpke v0.4.0 // indirect

@@ -75,20 +75,27 @@ func (f *File) NotBuilt(m Machine) error {
 	if err != nil {
 		return err
 	}
-	faults := NotBuilt(a)
-	if len(faults) == 0 {
-		return nil
+	if faults := NotBuilt(a); len(faults) > 0 {
+		return f.locate(m, faults)
 	}
+	return nil
+}
+
+// locate tells where in the file faults stand that were found in the answers for a
+// machine.
+func (f *File) locate(m Machine, faults Faults) Faults {
 	box := ""
-	if i, _ := f.find(m); i >= 0 {
+	if i, err := f.find(m); err == nil && i >= 0 {
 		box = numbered("boxes", i) + "."
 	}
 	for i := range faults {
 		at, own := f.places[box+faults[i].Key]
-		if !own {
-			at = f.places[faults[i].Key]
+		for key := faults[i].Key; !own && key != ""; key = key[:max(strings.LastIndexByte(key, '.'), 0)] {
+			if at, own = f.places[box+key]; !own {
+				at, own = f.places[key]
+			}
 		}
-		faults[i].File, faults[i].Line, faults[i].Column = f.name, at.line, at.column
+		faults[i].File, faults[i].Line, faults[i].Column = f.name, max(at.line, 1), max(at.column, 1)
 	}
 	return faults
 }

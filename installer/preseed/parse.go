@@ -44,6 +44,9 @@ func Read(name string, data []byte) (*File, error) {
 	return &File{name: name, doc: d.doc, places: d.places}, nil
 }
 
+// beginWith is the remedy for a file that is none.
+const beginWith = "begin with stek: 1"
+
 // parse returns the one section that the file is.
 func (s *source) parse(faults *collector) (ast.Node, bool) {
 	file, err := s.tree(faults)
@@ -66,7 +69,7 @@ func (s *source) parse(faults *collector) (ast.Node, bool) {
 	}
 	if root == nil || formOf(root) == formNothing {
 		if len(faults.faults) == 0 {
-			faults.add(position{1, 1}, Fault{Kind: FaultSyntax, Message: "the file is empty", Remedy: "begin with stek: 1"})
+			faults.add(position{1, 1}, Fault{Kind: FaultSyntax, Message: "the file is empty", Remedy: beginWith})
 		}
 		return nil, false
 	}
@@ -76,7 +79,7 @@ func (s *source) parse(faults *collector) (ast.Node, bool) {
 	}
 	if form := formOf(root); form != formSection {
 		faults.add(s.place(root.GetToken()), Fault{Kind: FaultType,
-			Message: fmt.Sprintf("an answer file is made of keys and values, found %s", form), Remedy: "begin with stek: 1"})
+			Message: fmt.Sprintf("an answer file is made of keys and values, found %s", form), Remedy: beginWith})
 		return nil, false
 	}
 	return root, true
