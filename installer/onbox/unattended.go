@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,11 +78,11 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 		return err
 	}
 	people.Say("stek %s, installer (k3s %s)", image.Version, image.K3s)
-	answers, err := s.answers()
+	answers, err := s.answers(ctx, inv, people)
 	if err != nil {
 		return err
 	}
-	plan, err := s.plan(inv, answers, image)
+	plan, err := s.plan(inv, answers.Full, image)
 	if err != nil {
 		var refused *disk.Refusal
 		if errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && s.installedThis(inv) {
@@ -92,11 +91,11 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 		}
 		return err
 	}
-	rep.plan(plan, answers)
+	rep.plan(plan, answers.Given)
 	people.Say("The plan:")
 	_ = installer.WritePlan(people, plan)
 	lines := installer.PlainLines(people)
-	site := s.site(answers, people)
+	site := s.site(answers.Full, people)
 	err = installer.Run(ctx, plan, site, func(e installer.Event) {
 		rep.event(e)
 		lines(e)
@@ -108,25 +107,22 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err := installer.CloseJournal(s.journal(inv)); err != nil {
 		return err
 	}
-	return finish(ctx, answers.OnFinish, people)
+	return finish(ctx, answers.Full.OnFinish, people)
 }
 
 // answers reads the answer file on the stick.
-func (s *stick) answers() (*preseed.Answers, error) {
-	content, err := os.ReadFile(filepath.Join(s.esp, filepath.FromSlash(answerFile)))
-	if errors.Is(err, fs.ErrNotExist) {
+func (s *stick) answers(ctx context.Context, inv *hardware.Inventory, people installer.Person) (*Answers, error) {
+	path := filepath.Join(s.esp, filepath.FromSlash(answerFile))
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, &installer.Refusal{Status: installer.StatusInvalid,
 			Message: "there is no answer file on the stick",
-			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed explain' lists its keys"}
+			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed init' writes one"}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer file on the stick: %w", err)
-	}
-	answers, err := preseed.Parse(answerFile, content)
+	keys, err := ImageKeys("/")
 	if err != nil {
 		return nil, err
 	}
-	return preseed.Defaults(answers), nil
+	return ReadAnswers(ctx, path, answerFile, inv, keys, people)
 }
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
@@ -136,11 +132,20 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 	}
 }
 
-// Install installs this machine, started from a stick, by answers that a person
-// gave on the command line. The plan is made here: it takes the image on the stick
-// and the identities that an interrupted try has left there.
-func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) (err error) {
+// Install installs this machine, started from a stick, by an answer file that a
+// person named on the command line. The plan is made here: it takes the image on the
+// stick and the identities that an interrupted try has left there.
+func Install(ctx context.Context, path string, emit installer.Emit) (err error) {
 	inv, err := hardware.Look(ctx, hardware.Host())
+	if err != nil {
+		return err
+	}
+	keys, err := ImageKeys("/")
+	if err != nil {
+		return err
+	}
+	people := console.Open()
+	answers, err := ReadAnswers(ctx, path, path, inv, keys, people)
 	if err != nil {
 		return err
 	}
@@ -149,15 +154,22 @@ func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit)
 		return err
 	}
 	defer func() { err = errors.Join(err, s.unmount()) }()
+	rep := newReport(s.esp, inv)
+	defer func() { err = errors.Join(err, rep.close(err)) }()
 	image, err := s.image()
 	if err != nil {
 		return err
 	}
-	plan, err := s.plan(inv, answers, image)
+	plan, err := s.plan(inv, answers.Full, image)
 	if err != nil {
 		return err
 	}
-	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
+	rep.plan(plan, answers.Given)
+	err = installer.Run(ctx, plan, s.site(answers.Full, people), func(e installer.Event) {
+		rep.event(e)
+		emit(e)
+	})
+	if err != nil {
 		return err
 	}
 	return installer.CloseJournal(s.journal(inv))

@@ -84,10 +84,15 @@ func (f *File) NotBuilt(m Machine) error {
 // locate tells where in the file faults stand that were found in the answers for a
 // machine.
 func (f *File) locate(m Machine, faults Faults) Faults {
-	box := ""
 	if i, err := f.find(m); err == nil && i >= 0 {
-		box = numbered("boxes", i) + "."
+		return f.place(numbered("boxes", i)+".", faults)
 	}
+	return f.place("", faults)
+}
+
+// place is locate for the answers of one box, whose path ends with a dot, or for
+// those for all. What a box does not say itself is said for all.
+func (f *File) place(box string, faults Faults) Faults {
 	for i := range faults {
 		at, own := f.places[box+faults[i].Key]
 		for key := faults[i].Key; !own && key != ""; key = key[:max(strings.LastIndexByte(key, '.'), 0)] {
@@ -161,6 +166,10 @@ func (d *decoder) boxes(node ast.Node) {
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
 		d.wrongType(d.places[path], keyIndex[path], path, node)
+		return
+	}
+	if len(list.Values) > maxBoxes {
+		d.faults.add(d.place(node), Fault{Key: path, Kind: FaultValue, Message: fmt.Sprintf("boxes: more than %d", maxBoxes), Remedy: "split the file by site"})
 		return
 	}
 	for i, item := range list.Values {

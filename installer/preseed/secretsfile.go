@@ -200,3 +200,26 @@ func NeedsSecrets(a *Answers) bool {
 	})
 	return found
 }
+
+// LookUp checks that a secrets file holds what every box of the file asks for, and
+// that each value is right. The error is nil or of type Faults.
+func (f *File) LookUp(values Values) error {
+	faults := &collector{file: f.name}
+	look := func(a *Answers, box string) {
+		_, err := Resolve(a, values)
+		var found Faults
+		errors.As(err, &found)
+		for _, fault := range f.place(box, found) {
+			if !slices.Contains(faults.faults, fault) {
+				faults.add(position{fault.Line, fault.Column}, fault)
+			}
+		}
+	}
+	if len(f.doc.Boxes) == 0 || f.doc.OtherBoxes == "install" {
+		look(&f.doc.Answers, "")
+	}
+	for i := range f.doc.Boxes {
+		look(&f.doc.Boxes[i].Answers, numbered("boxes", i)+".")
+	}
+	return faults.err()
+}
