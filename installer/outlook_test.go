@@ -9,6 +9,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/golden"
 )
 
 // TestForesee plans every machine of test/machines by the one answer file there.
@@ -38,7 +39,7 @@ func TestForesee(t *testing.T) {
 			if err := WriteOutlook(&b, o); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "outlook-"+name+".txt", b.Bytes())
+			golden.Check(t, "outlook-"+name+".txt", b.Bytes())
 			// What an installation would say of the same answers.
 			if _, err := Make(preseed.Defaults(a), inv, image(), testIDs()); (err == nil) != (o.Refusal == nil && len(o.NotBuilt) == 0) {
 				t.Errorf("the outlook is refused: %v, the plan: %v", o.Refusal, err)

@@ -39,12 +39,12 @@ func makeESP(ctx context.Context, r *run) error {
 		return err
 	}
 	if err := disk.MakeESP(ctx, disk.Exec{}, device, r.plan.Disk.Chosen.SectorSize, volumeID); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
 		return fs.WalkDir(os.DirFS(r.site.StickESP), ".", func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
-				return err
+				return on(TheStick, err)
 			}
 			if d.IsDir() {
 				if strings.EqualFold(p, "stek") || strings.EqualFold(p, "loader/keys") {
@@ -77,11 +77,11 @@ func leaveReport(ctx context.Context, r *run) error {
 		}
 		if r.plan.Box.Serial == "" {
 			if err := keepOlder(name); err != nil {
-				return fmt.Errorf("keeping the recovery key of another box on the stick: %w", err)
+				return on(TheStick, fmt.Errorf("keeping the recovery key of another box on the stick: %w", err))
 			}
 		}
 		if err := durable.WriteFile(name, sealed, 0o644); err != nil {
-			return fmt.Errorf("leaving the recovery key on the stick: %w", err)
+			return on(TheStick, fmt.Errorf("leaving the recovery key on the stick: %w", err))
 		}
 		r.note("the recovery key is in %s/%s/recovery-key.age on the stick, encrypted to %s", ReportsPath, FileName(r.plan.Box.Serial), recovery.Recipient)
 	}
@@ -117,7 +117,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
 		for _, f := range []struct{ from, to string }{
 			{UKIPath, path.Join(entry.Dir, entry.FileName())},
-			{"EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTX64.EFI"},
+			{loaderPath, loaderPath},
 		} {
 			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(f.from)), filepath.Join(dir, filepath.FromSlash(f.to))); err != nil {
 				return fmt.Errorf("writing %s: %w", f.to, err)
@@ -132,7 +132,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		r.note("%v; the firmware will find the disk by itself, but may prefer the stick while it is in", err)
 	}
 	m := &vault.Manager{Device: r.partition(disk.State)}
-	return m.SetLabel(ctx, vault.Label)
+	return on(TheDisk, m.SetLabel(ctx, vault.Label))
 }
 
 // enrolKeys puts the owner's Secure Boot keys into the firmware. The key is sealed

@@ -21,6 +21,8 @@ func preseedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preseed",
 		Short: "Write and check answer files",
+		Long: `Write and check answer files: one YAML file a site, with everything that the installer
+would ask otherwise. They can be checked on any computer.`,
 	}
 	cmd.AddCommand(preseedInitCommand(), preseedCheckCommand(), preseedExplainCommand(), preseedSchemaCommand())
 	return cmd
@@ -205,6 +207,8 @@ func preseedExplainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [KEY]",
 		Short: "Explain a key of the answer file, or list them",
+		Long: `Explain a key of the answer file: what it is for, what it takes, and what it means to
+leave it out. Without a key, list all of them.`,
 		Example: `  stek preseed explain
   stek preseed explain disk.match.serial`,
 		Args: cobra.MaximumNArgs(1),
@@ -227,11 +231,12 @@ func preseedSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print a JSON Schema of the answer file, for editors",
-		Long: `Print a JSON Schema (2020-12) of the answer file, for editors that complete and
-check YAML by one. A file names it in its first line:
+		Long: `Print a JSON Schema (draft 2020-12) of the answer file. Editors that know it complete
+keys and mark faults while a file is written; a file names it in its first line:
 
   # yaml-language-server: $schema=stek.schema.json`,
-		Args: cobra.NoArgs,
+		Example: `  stek preseed schema > stek.schema.json`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(preseed.Schema())
 			return err

@@ -26,7 +26,7 @@ their values, the others as examples that are commented out.
 Without --set on a terminal, the main keys are asked for. A list takes --set once
 for each entry. Secrets are not taken; write secret:NAME.`,
 		Example: `  stek preseed init --file site.yaml
-  stek preseed init --set node.name=kas-{serial} --set encryption.recovery.recipient=age1… --file site.yaml`,
+  stek preseed init --set node.name=kas-{serial} --set disk.erase=true >site.yaml`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "a key and its value")

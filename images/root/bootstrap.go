@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // baseFormat changes when the same packages would give another base tar.
@@ -119,7 +121,8 @@ func (r *Resolved) download(ctx context.Context) (map[string]string, error) {
 			install = append(install, p.Name+"="+p.Version)
 		}
 	}
-	s.Progress.bytes("download", fmt.Sprintf("%d packages", len(r.Packages)), 0, total)
+	stop := r.watch(total)
+	defer stop()
 	if err := r.apt.run(ctx, nil, "apt-get", install...); err != nil {
 		return nil, err
 	}
@@ -142,8 +145,41 @@ func (r *Resolved) download(ctx context.Context) (map[string]string, error) {
 		}
 		debs[p.Name] = name
 	}
-	s.Progress.bytes("download", fmt.Sprintf("%d packages", len(r.Packages)), total, total)
 	return debs, r.sweep(dir)
+}
+
+// watch reports how much of the packages is there, until the returned function is
+// called: apt itself says nothing that could be counted.
+func (r *Resolved) watch(total int64) (stop func()) {
+	report := func() {
+		var have int64
+		for _, p := range r.Packages {
+			for _, dir := range []string{r.apt.archives(), filepath.Join(r.apt.archives(), "partial"), filepath.Join(r.apt.dir, "unpack")} {
+				if info, err := os.Stat(filepath.Join(dir, debName(p))); err == nil {
+					have += info.Size()
+					break
+				}
+			}
+		}
+		r.Source.Progress.bytes("download", fmt.Sprintf("downloading %d packages", len(r.Packages)), min(have, total), total)
+	}
+	report()
+	end := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				report()
+			case <-end:
+				report()
+				return
+			}
+		}
+	})
+	return func() { close(end); running.Wait() }
 }
 
 // debName is the file name that apt gives to a downloaded package: the colon of an

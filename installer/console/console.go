@@ -33,6 +33,9 @@ func Open() *Consoles {
 	return &c
 }
 
+// On gives consoles on terminals that are open already.
+func On(ttys ...*os.File) *Consoles { return &Consoles{files: ttys} }
+
 // Say writes one message on every console, each line marked as stek's.
 func (c *Consoles) Say(format string, args ...any) {
 	for line := range strings.Lines(fmt.Sprintf(format, args...) + "\n") {

@@ -125,7 +125,7 @@ func (c *copier) write(ctx context.Context) ([]byte, error) {
 	h := sha256.New()
 	safe := c.from
 	c.progress(Writing, safe, safe)
-	err := stream(ctx, c.src, c.from, c.size, c.opt.BufferSize, "reading the source", h, func(b []byte, off uint64) error {
+	err := stream(ctx, c.src, c.from, c.size, c.opt.BufferSize, OpSource, h, func(b []byte, off uint64) error {
 		n, err := c.dst.WriteAt(b, int64(off))
 		if err == nil && n != len(b) {
 			err = io.ErrShortWrite
@@ -171,7 +171,7 @@ func (c *copier) blame(ctx context.Context, want, got []byte) error {
 	other := aligned(c.opt.BufferSize)
 	var at *uint64
 	stop := errors.New("found")
-	err := stream(ctx, c.src, 0, c.size, c.opt.BufferSize, "reading the source", nil, func(b []byte, off uint64) error {
+	err := stream(ctx, c.src, 0, c.size, c.opt.BufferSize, OpSource, nil, func(b []byte, off uint64) error {
 		o := other[:len(b)]
 		if n, err := c.dst.ReadAt(o, int64(off)); n != len(o) {
 			return &CopyError{Op: "reading back", Offset: off, Err: unexpected(err)}
@@ -282,9 +282,12 @@ func aligned(n int) []byte {
 	return b[shift : shift+n : shift+n]
 }
 
+// OpSource is the one operation of a CopyError that is on the source.
+const OpSource = "reading the source"
+
 // CopyError is an I/O error with its place.
 type CopyError struct {
-	Op     string // "reading the source", "writing", "flushing", "reading back", "dropping the cache"
+	Op     string // OpSource, "writing", "flushing", "reading back", "dropping the cache"
 	Offset uint64 // bytes from the start of the copy
 	Err    error
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -110,14 +109,16 @@ func ReadAnswers(ctx context.Context, path, shown string, inv *hardware.Inventor
 
 // ReadSigned reads a file, and checks that it is signed where the image wants that.
 func ReadSigned(path, shown string, keys Keys) ([]byte, error) {
-	content, err := readBounded(path)
+	content, err := readStart(path, preseed.MaxSize+1)
 	if err != nil {
-		return nil, &installer.Refusal{Status: installer.StatusInvalid, Message: fmt.Sprintf("reading %s: %v", shown, err), Cause: err}
+		return nil, &installer.Refusal{Status: installer.StatusInvalid, Cause: err,
+			Message: fmt.Sprintf("%s cannot be read (%v)", shown, reason(err)),
+			Remedy:  "copy the file once more, on any computer; if that fails, write the image to another stick"}
 	}
 	if keys.Signer == nil {
 		return content, nil
 	}
-	signature, err := readBounded(path + preseed.SignatureSuffix)
+	signature, err := readStart(path+preseed.SignatureSuffix, preseed.MaxSize+1)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("reading the signature of %s: %w", shown, err)
 	}
@@ -125,17 +126,6 @@ func ReadSigned(path, shown string, keys Keys) ([]byte, error) {
 		return nil, &installer.Refusal{Status: installer.StatusRefused, Message: err.Error(), Remedy: installer.RemedyOf(err), Cause: err}
 	}
 	return content, nil
-}
-
-// readBounded reads a file that may be anything. One byte too many is enough to
-// tell that it is too long.
-func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, preseed.MaxSize+1))
 }
 
 // passphraseTries is how often a passphrase is asked for.

@@ -107,7 +107,7 @@ func TestReadAnswers(t *testing.T) {
 		"wrong passphrase":    {files: map[string]string{"preseed.yaml": withSecret, "secrets.age": withPassphrase}, typed: []string{"a", "b", "c"}, status: installer.StatusInvalid, fault: "this is not the one"},
 		"nobody there":        {files: map[string]string{"preseed.yaml": withSecret, "secrets.age": withPassphrase}, status: installer.StatusFailed, fault: "nobody typed anything"},
 		"no key":              {files: map[string]string{"preseed.yaml": withSecret, "secrets.age": preseedData + "secrets/key.age"}, status: installer.StatusInvalid, fault: "neither a key nor a passphrase"},
-		"no secrets file":     {files: map[string]string{"preseed.yaml": withSecret}, status: installer.StatusInvalid, fault: "reading secrets.age"},
+		"no secrets file":     {files: map[string]string{"preseed.yaml": withSecret}, status: installer.StatusInvalid, fault: "secrets.age cannot be read"},
 		"too long":            {files: map[string]string{"preseed.yaml": strings.Repeat("#", preseed.MaxSize+1)}, status: installer.StatusInvalid, fault: "more than the limit"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/console"
@@ -30,7 +33,8 @@ const (
 // Everything that a person should know goes to every console.
 func Unattended(ctx context.Context) error {
 	people := console.Open()
-	err := unattended(ctx, people)
+	keepInMemory()
+	where, err := unattended(ctx, people)
 	switch {
 	case errors.Is(err, installer.ErrRestart):
 		return restart(ctx, people)
@@ -44,23 +48,42 @@ func Unattended(ctx context.Context) error {
 			people.Say("%v", f)
 		}
 		people.Say("Mend stek/preseed.yaml on the stick, on any computer, and start again.")
+		people.Say("Nothing on this machine's disks was changed; %s.", where)
 		return err
 	}
 	var disks *disk.Refusal
 	if errors.As(err, &disks) {
 		people.Say("%s", disks.Text())
-		people.Say("You may switch the machine off now; the report is on the stick.")
+		people.Say("Nothing on this machine's disks was changed. You may switch it off now; %s.", where)
 		return err
 	}
 	people.Say("%v", err)
 	if remedy := installer.RemedyOf(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
 		people.Say("What to do: %s.", remedy)
 	}
-	people.Say("You may switch the machine off now; the report is on the stick.")
+	people.Say("You may switch the machine off now; %s.", where)
 	return err
 }
 
-func unattended(ctx context.Context, people *console.Consoles) (err error) {
+// keepInMemory has the kernel keep all of this program in memory. It lies on the
+// stick: when that is pulled, the part that says so must be there already, or the
+// kernel ends the program in the middle of a sentence.
+func keepInMemory() { _ = unix.Mlockall(unix.MCL_CURRENT) }
+
+// unattended does the work and tells where its report is.
+func unattended(ctx context.Context, people *console.Consoles) (where string, err error) {
+	where = "there is no report"
+	err = withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
+		rep := newReport(s.esp, inv)
+		err := s.install(ctx, inv, rep, people)
+		where = rep.close(err)
+		return err
+	})
+	return where, err
+}
+
+// withStick looks at the machine and lends the stick that it was started from.
+func withStick(ctx context.Context, people installer.Person, do func(*stick, *hardware.Inventory) error) error {
 	inv, err := hardware.Look(ctx, hardware.Host())
 	if err != nil {
 		return err
@@ -69,10 +92,16 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
-	rep := newReport(s.esp, inv)
-	defer func() { err = errors.Join(err, rep.close(err)) }()
+	defer func() {
+		if err := s.unmount(); err != nil {
+			people.Say("the stick could not be unmounted: %v", err)
+		}
+	}()
+	return do(s, inv)
+}
 
+// install installs the machine by the answers on the stick.
+func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *report, people *console.Consoles) error {
 	image, err := s.image()
 	if err != nil {
 		return err
@@ -125,9 +154,29 @@ func (s *stick) answers(ctx context.Context, inv *hardware.Inventory, people ins
 	return ReadAnswers(ctx, path, answerFile, inv, keys, people)
 }
 
+// readStart reads the first bytes of a file: enough to see that it is too large, and
+// never more than the machine has memory for.
+func readStart(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// reason is an error without the path, which means nothing to a technician.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
 	return &installer.Site{
-		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}
 }
@@ -135,27 +184,25 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 // Install installs this machine, started from a stick, by an answer file that a
 // person named on the command line. The plan is made here: it takes the image on the
 // stick and the identities that an interrupted try has left there.
-func Install(ctx context.Context, path string, emit installer.Emit) (err error) {
-	inv, err := hardware.Look(ctx, hardware.Host())
-	if err != nil {
+func Install(ctx context.Context, path string, emit installer.Emit) error {
+	people := console.Open()
+	return withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
+		rep := newReport(s.esp, inv)
+		err := s.installBy(ctx, inv, path, rep, emit, people)
+		people.Say("%s", rep.close(err))
 		return err
-	}
+	})
+}
+
+func (s *stick) installBy(ctx context.Context, inv *hardware.Inventory, path string, rep *report, emit installer.Emit, people installer.Person) error {
 	keys, err := ImageKeys("/")
 	if err != nil {
 		return err
 	}
-	people := console.Open()
 	answers, err := ReadAnswers(ctx, path, path, inv, keys, people)
 	if err != nil {
 		return err
 	}
-	s, err := mountStick(inv, stickDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
-	rep := newReport(s.esp, inv)
-	defer func() { err = errors.Join(err, rep.close(err)) }()
 	image, err := s.image()
 	if err != nil {
 		return err

@@ -1,10 +1,11 @@
 package preseed
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stek-edge/stek/test/golden"
 )
 
 // TestTemplate checks the file that a person begins with.
@@ -17,19 +18,7 @@ func TestTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/template.yaml"
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("got\n%s", got)
-	}
+	golden.Check(t, "template.yaml", got)
 	a, err := Parse("f", got)
 	if err != nil {
 		t.Fatal(err)

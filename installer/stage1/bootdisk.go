@@ -11,6 +11,8 @@ import (
 
 	"github.com/diskfs/go-diskfs/partition/gpt"
 	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/installer/disk"
 )
 
 // bootDisk is the disk that the firmware started this kernel from.
@@ -25,13 +27,6 @@ type bootDisk struct {
 type partition struct {
 	device, name, guid, typ string
 }
-
-// typeLUKS is the partition type of state (Discoverable Partitions Specification
-// has none that stock tools leave alone; this is the one for LUKS containers).
-const typeLUKS = "ca7d7ccb-63ed-4c53-861c-1742536059cc"
-
-// stateName is the GPT name of the private partition.
-const stateName = "state"
 
 // errNoBootDisk says that no disk seen so far can be the booted one; a disk may
 // still be on its way.
@@ -52,9 +47,9 @@ func pickBootDisk(disks map[string][]partition, loaderGUID, rootGUID string) (bo
 				d.ESP = p.device
 			case p.guid == rootGUID:
 				d.Root = p.device
-			case p.name == stateName && p.typ == typeLUKS:
+			case p.name == disk.State && p.typ == disk.TypeLUKS:
 				states = append(states, p.device)
-			case loaderGUID == "" && p.name == "esp":
+			case loaderGUID == "" && p.name == disk.ESP:
 				d.ESP = p.device
 			}
 		}
@@ -127,22 +122,13 @@ func readTable(device string) []partition {
 			continue
 		}
 		parts = append(parts, partition{
-			device: partitionPath(device, p.Index),
+			device: disk.PartitionPath(device, p.Index),
 			name:   p.Name,
 			guid:   strings.ToLower(p.GUID),
 			typ:    strings.ToLower(string(p.Type)),
 		})
 	}
 	return parts
-}
-
-// partitionPath names partition n of a disk the way the kernel does: a disk whose
-// name ends in a digit gets a p in between.
-func partitionPath(device string, n int) string {
-	if last := device[len(device)-1]; last >= '0' && last <= '9' {
-		return fmt.Sprintf("%sp%d", device, n)
-	}
-	return fmt.Sprintf("%s%d", device, n)
 }
 
 // loaderPartition reads the GUID of the partition that the boot loader came from.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+
+	"github.com/stek-edge/stek/installer/disk"
 )
 
 const (
@@ -22,7 +24,7 @@ func stick(dev string) []partition {
 func installed(dev string) []partition {
 	return []partition{
 		{dev + "1", "esp", diskESP, "esp"}, {dev + "2", "root-a", testRoot, "root"},
-		{dev + "3", "root-b", "3", "root"}, {dev + "4", "state", "4", typeLUKS},
+		{dev + "3", "root-b", "3", "root"}, {dev + "4", "state", "4", disk.TypeLUKS},
 	}
 }
 
@@ -41,8 +43,8 @@ func TestPickBootDisk(t *testing.T) {
 		{"firmware says nothing, one disk", map[string][]partition{"/dev/vda": installed("/dev/vda")}, "", "/dev/vda", "/dev/vda4", ""},
 		{"firmware says nothing, two disks", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/vda": installed("/dev/vda")}, "", "", "", "several disks"},
 		{"disk not there yet", map[string][]partition{}, diskESP, "", "", errNoBootDisk.Error()},
-		{"another disk with a state of its own", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/sdb": {{"/dev/sdb1", "state", "9", typeLUKS}}}, stickESP, "/dev/sda", "", ""},
-		{"two state partitions", map[string][]partition{"/dev/vda": append(installed("/dev/vda"), partition{"/dev/vda5", "state", "5", typeLUKS})}, diskESP, "", "", "2 partitions named state"},
+		{"another disk with a state of its own", map[string][]partition{"/dev/sda": stick("/dev/sda"), "/dev/sdb": {{"/dev/sdb1", "state", "9", disk.TypeLUKS}}}, stickESP, "/dev/sda", "", ""},
+		{"two state partitions", map[string][]partition{"/dev/vda": append(installed("/dev/vda"), partition{"/dev/vda5", "state", "5", disk.TypeLUKS})}, diskESP, "", "", "2 partitions named state"},
 		{"root of another image", map[string][]partition{"/dev/vda": {{"/dev/vda1", "esp", diskESP, "esp"}, {"/dev/vda2", "root-a", "other", "root"}}}, diskESP, "", "", "no root file system that fits"},
 	}
 	for _, tt := range tests {
@@ -81,13 +83,5 @@ func TestLoaderPartition(t *testing.T) {
 	}
 	if got := loaderPartition(dir); got != diskESP {
 		t.Errorf("got %q, want %q", got, diskESP)
-	}
-}
-
-func TestPartitionPath(t *testing.T) {
-	for device, want := range map[string]string{"/dev/sda": "/dev/sda4", "/dev/nvme0n1": "/dev/nvme0n1p4", "/dev/mmcblk0": "/dev/mmcblk0p4", "/dev/vdb": "/dev/vdb4"} {
-		if got := partitionPath(device, 4); got != want {
-			t.Errorf("partitionPath(%s, 4) = %s, want %s", device, got, want)
-		}
 	}
 }

@@ -43,22 +43,32 @@ type stage1 struct {
 	spec           RootSpec
 	disk           bootDisk
 	chip           *tpm.Device // nil without a TPM
-	node           string      // device node of the opened volume
-	volumeMeasured bool        // PCR 15 says which volume was opened
+	lateTPM        func() (*tpm.Device, error)
+	node           string // device node of the opened volume
+	volumeMeasured bool   // PCR 15 says which volume was opened
 	capped         bool
 }
 
 // Main is the life of PID 1 in the initramfs. It ends in the new root's init, or in
 // a restart of the machine; it never returns.
 func Main() {
-	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}}
+	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}, lateTPM: func() (*tpm.Device, error) { return tpm.Open(tpmDevice) }}
 	err := s.guarded()
 	s.capPCRs(context.Background()) // on this way out too
-	s.console.Say("\nThis machine cannot start: %v\nIt restarts in %v and tries again. Nothing on its disks was changed.", err, waitToRestart)
+	s.console.Say("%s", whyNot(err))
 	time.Sleep(waitToRestart)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	select {}
+}
+
+// whyNot says on the screen why the machine does not start, and what to do.
+func whyNot(err error) string {
+	text := fmt.Sprintf("\nThis machine cannot start: %v\n", err)
+	if remedy := remedyOf(err); remedy != "" {
+		text += "What to do: " + remedy + "\n"
+	}
+	return text + fmt.Sprintf("It restarts in %v and tries again. Nothing on its disks was changed.", waitToRestart)
 }
 
 // guarded runs stage1 and turns a panic into an error: the first process must not

@@ -67,6 +67,7 @@ type nodeStatus struct {
 	Slots      []struct {
 		ID   int    `json:"id"`
 		Kind string `json:"kind"`
+		PIN  bool   `json:"pin"`
 	} `json:"slots"`
 }
 

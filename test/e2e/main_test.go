@@ -25,19 +25,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// cacheDir is what `make` calls $(CACHE).
+func cacheDir() string {
+	if dir := os.Getenv("STEK_CACHE"); dir != "" {
+		return dir
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		panic(err)
+	}
+	return filepath.Join(user, "stek")
+}
+
 func build(ctx context.Context) error {
 	top, err := filepath.Abs("../..")
 	if err != nil {
 		return err
 	}
-	cache := os.Getenv("STEK_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		cache = filepath.Join(user, "stek")
-	}
+	cache := cacheDir()
 	stek, image = filepath.Join(top, "build/stek"), filepath.Join(top, "build/stek-amd64.img")
 	cmd := exec.CommandContext(ctx, stek, "image", "build", "--k3s", "module",
 		"--keys", filepath.Join(cache, "keys"), "--cache", cache, "--file", image)
