@@ -111,6 +111,67 @@ func TestSecretsAreTyped(t *testing.T) {
 	}
 }
 
+// TestNoSecretLeavesTheAnswers fills every secret of every type with a canary and
+// lets the answers out in every way that the program has.
+func TestNoSecretLeavesTheAnswers(t *testing.T) {
+	const canary = "Zx9-canary"
+	filled := 0
+	var fill func(reflect.Value)
+	fill = func(v reflect.Value) {
+		switch {
+		case v.Type() == reflect.TypeFor[Secret]():
+			v.SetString(canary)
+			filled++
+		case v.Kind() == reflect.Pointer && v.Type().Elem().Kind() == reflect.Struct:
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(v.Elem())
+		case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct && v.Type().PkgPath() == "" && v.Type().Elem().PkgPath() == reflect.TypeFor[Secret]().PkgPath():
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			fill(v.Index(0))
+		case v.Kind() == reflect.Struct && v.Type().PkgPath() == reflect.TypeFor[Secret]().PkgPath():
+			for i := range v.NumField() {
+				fill(v.Field(i))
+			}
+		}
+	}
+	var doc document
+	fill(reflect.ValueOf(&doc).Elem())
+	marked := 0
+	for _, key := range Keys() {
+		if key.Secret {
+			marked++
+		}
+	}
+	if filled != 2*marked { // of the answers for all, and of one box
+		t.Errorf("%d secrets filled, %d in the table", filled, marked)
+	}
+	file := &File{name: "f", doc: &doc, places: map[string]position{}}
+	values := Values{"a": canary}
+	outputs := map[string]string{"replay": string(Redacted(&doc.Answers)), "faults": Validate(&doc.Answers).Error(), "not built": NotBuilt(&doc.Answers).Error(), "look up": fmt.Sprint(file.LookUp(values))}
+	for _, v := range []any{doc, &doc, doc.Answers, doc.Boxes, file, *file, values, Defaults(&doc.Answers), doc.Network, &doc.Network, doc.Network.Links,
+		doc.Network.Links[0].WiFi, *doc.Network.Links[0].WiFi, doc.Network.VPN, doc.Network.VPN.WireGuard.Peers, doc.Network.Proxy, doc.K3s, doc.Encryption} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			outputs[fmt.Sprintf("%T %s", v, verb)] = fmt.Sprintf(verb, v)
+		}
+		for name, marshal := range map[string]func(any) ([]byte, error){"json": json.Marshal, "yaml": yaml.Marshal} {
+			text, err := marshal(v)
+			if err != nil {
+				t.Errorf("%s of %T: %v", name, v, err)
+			}
+			outputs[fmt.Sprintf("%T %s", v, name)] = string(text)
+		}
+		var log bytes.Buffer
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)
+		outputs[fmt.Sprintf("%T log", v)] = log.String()
+	}
+	for name, text := range outputs {
+		if strings.Contains(text, canary) || strings.Contains(text, fmt.Sprintf("%x", canary)) {
+			t.Errorf("%s prints a secret: %s", name, text)
+		}
+	}
+}
+
 // TestFaultsHoldNoSecret puts a canary where secrets go, in many wrong ways.
 func TestFaultsHoldNoSecret(t *testing.T) {
 	const canary = "canary77"
