@@ -37,7 +37,7 @@ func checkAddress(value string) *problem {
 func checkOwnAddress(value string) *problem {
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil {
-		if addr, only := netip.ParseAddr(value); only == nil && !strings.Contains(value, "/") {
+		if addr, only := netip.ParseAddr(value); only == nil {
 			usual := 24
 			if addr.Is6() {
 				usual = 64
@@ -151,8 +151,8 @@ func checkEndpoint(value string) *problem {
 		if strings.Contains(value, "://") {
 			return bad("an endpoint is no URL", form)
 		}
-		if strings.Count(value, ":") > 1 {
-			return bad("an IPv6 address with a port needs brackets", "write it as [2001:db8::1]:51820")
+		if _, addr := netip.ParseAddr(value); addr == nil && strings.Contains(value, ":") {
+			return bad("an IPv6 address with a port needs brackets", "write it as ["+value+"]:51820")
 		}
 		return bad(quote(value)+" has no port", form)
 	}
@@ -319,9 +319,6 @@ func checkCountry(value string) *problem {
 	const form = "write the code of two capitals, such as NL"
 	if len(value) != 2 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return bad(quote(value)+" is no country code", form)
-	}
-	if value == "UK" {
-		return bad("no country has the code \"UK\"", "did you mean GB?")
 	}
 	if !isCountry(value) {
 		return bad("no country has the code "+quote(value), form)

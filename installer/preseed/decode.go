@@ -10,19 +10,17 @@ import (
 
 // decoder walks the syntax tree along the key table and fills the answers.
 type decoder struct {
-	src    *source
-	faults *collector
-	doc    *document
-	root   ast.Node
-	places map[string]position // of the value of each key that the file gives
-	heads  map[string]position // of the key itself
-	later  ast.Node            // the boxes, decoded after all else
-	said   map[said]bool       // conflicts that were reported
+	src     *source
+	faults  *collector
+	answers *Answers
+	places  map[string]position // of the value of each key that the file gives
+	heads   map[string]position // of the key itself
 }
 
 // section decodes a mapping whose keys the format knows. path is where it stands
-// ("" for the file, with [] for list entries), shown is the same with numbers.
-func (d *decoder) section(node ast.Node, path, shown string, into reflect.Value) {
+// ("" for the file, with [] for list entries), shown is the same with numbers, and
+// head is the place of what the section belongs to.
+func (d *decoder) section(node ast.Node, head position, path, shown string, into reflect.Value) {
 	seen := map[string]position{}
 	for _, entry := range entries(node) {
 		at := d.src.place(entry.Key.GetToken())
@@ -40,6 +38,14 @@ func (d *decoder) section(node ast.Node, path, shown string, into reflect.Value)
 			d.unknown(at, path, shown, name)
 		default:
 			d.value(entry.Value, at, key, join(shown, name), child(into, key))
+		}
+	}
+	for _, key := range keyChildren[path] {
+		if _, given := seen[key.Name()]; key.Required && !given {
+			full := join(shown, key.Name())
+			if !d.faults.under(full) {
+				d.faults.add(head, Fault{Key: full, Kind: FaultMissing, Message: full + " is missing", Remedy: key.howToWrite()})
+			}
 		}
 	}
 }
@@ -78,12 +84,8 @@ func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string, f
 			d.wrongType(at, key, shown, node)
 			return
 		}
-		d.section(node, key.Path, shown, open(field))
+		d.section(node, keyAt, key.Path, shown, open(field))
 	case Items:
-		if key.Path == "boxes" {
-			d.later = node // they build on the rest of the file
-			return
-		}
 		d.items(node, at, key, shown, field)
 	case List:
 		d.list(node, key, shown, field)
@@ -127,24 +129,16 @@ func (d *decoder) items(node ast.Node, at position, key *Key, shown string, fiel
 		if !ok {
 			continue
 		}
-		if entry := numbered(shown, i); d.entry(item, entry) {
-			d.section(item, key.below(), entry, all.Index(i))
+		entry, at := numbered(shown, i), d.place(item)
+		d.places[entry], d.heads[entry] = at, at
+		if formOf(item) != formSection {
+			d.faults.add(at, Fault{Key: entry, Kind: FaultType,
+				Message: fmt.Sprintf("%s: expected a section, found %s", entry, formOf(item)), Remedy: "write it as {key: value}"})
+			continue
 		}
+		d.section(item, at, key.below(), entry, all.Index(i))
 	}
 	field.Set(all)
-}
-
-// entry notes the place of one entry of a list of sections, and reports whether it
-// is one.
-func (d *decoder) entry(node ast.Node, shown string) bool {
-	at := d.place(node)
-	d.places[shown], d.heads[shown] = at, at
-	if formOf(node) != formSection {
-		d.faults.add(at, Fault{Key: shown, Kind: FaultType,
-			Message: fmt.Sprintf("%s: expected a section, found %s", shown, formOf(node)), Remedy: "write it as {key: value}"})
-		return false
-	}
-	return true
 }
 
 // list decodes a list of text. Entries are checked one by one and named once.

@@ -13,7 +13,8 @@ func Explain(path string) (string, error) {
 	}
 	key, known := Lookup(path)
 	if !known {
-		return "", fmt.Errorf("unknown key %s; %s", quote(path), suggestPath(path))
+		parent := path[:max(strings.LastIndexByte(path, '.'), 0)]
+		return "", fmt.Errorf("unknown key %s; %s", quote(path), suggestKey(parent, path[strings.LastIndexByte(path, '.')+1:]))
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: %s\n", key.Path, key.Type)

@@ -10,26 +10,23 @@ import (
 )
 
 // fieldsByName caches, for each struct of the answers, where its keys are kept.
-var fieldsByName sync.Map // reflect.Type → map[string][]int
+var fieldsByName sync.Map // reflect.Type → map[string]int
 
-// child returns the field of a section that keeps a key. It is not valid for a key
-// that only a whole file has.
+// child returns the field of a section that keeps a key.
 func child(section reflect.Value, key *Key) reflect.Value {
 	cached, known := fieldsByName.Load(section.Type())
 	if !known {
-		fields := map[string][]int{}
-		for _, field := range reflect.VisibleFields(section.Type()) {
-			if name := field.Tag.Get("yaml"); name != "" {
-				fields[name] = field.Index
-			}
+		fields := map[string]int{}
+		for i := range section.NumField() {
+			fields[section.Type().Field(i).Tag.Get("yaml")] = i
 		}
 		cached, _ = fieldsByName.LoadOrStore(section.Type(), fields)
 	}
-	index, known := cached.(map[string][]int)[key.name]
+	index, known := cached.(map[string]int)[key.Name()]
 	if !known {
-		return reflect.Value{}
+		panic("preseed: " + section.Type().String() + " has no field for " + key.Path) // a mistake in the table; a test reads it all
 	}
-	return section.FieldByIndex(index)
+	return section.Field(index)
 }
 
 // field returns where the answers keep a key outside lists of sections. It is not
@@ -55,13 +52,7 @@ func field(answers *Answers, path string) reflect.Value {
 func visit(section reflect.Value, path, shown string, do func(key *Key, shown string, at reflect.Value) bool) {
 	for _, key := range keyChildren[path] {
 		at := child(section, key)
-		if !at.IsValid() {
-			continue
-		}
-		full := key.Path // not put together where it need not be: a site has many boxes
-		if shown != path {
-			full = shown + "." + key.name
-		}
+		full := join(shown, key.Name())
 		if key.Type == Section && at.Kind() == reflect.Pointer {
 			if at.IsNil() {
 				continue

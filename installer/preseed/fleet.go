@@ -57,7 +57,7 @@ func checkAsk(value string) *problem {
 	key, known := keyIndex[value]
 	switch {
 	case !known:
-		return bad(quote(value)+" is no key", suggestPath(value))
+		return bad(quote(value)+" is no key", suggestKey("", value))
 	case contains(notAsked, strings.SplitN(value, ".", 2)[0]) || strings.Contains(key.Path, "[]"):
 		return bad(quote(value)+" cannot be asked for on the screen", "name another key, or the section around it")
 	}

@@ -125,7 +125,7 @@ func CheckValue(key, value string) *Fault {
 	k, known := Lookup(key)
 	switch {
 	case !known:
-		return &Fault{Key: key, Kind: FaultUnknown, Message: "unknown key " + quote(key), Remedy: suggestPath(key)}
+		return &Fault{Key: key, Kind: FaultUnknown, Message: "unknown key " + quote(key), Remedy: suggestKey("", key)}
 	case k.Type == Section || k.Type == Items || k.Type == Pairs:
 		return nil
 	case k.Type == Switch && value != "true" && value != "false":

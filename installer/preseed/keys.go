@@ -1,7 +1,6 @@
 package preseed
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,8 +38,7 @@ type Key struct {
 	Secret      bool     // the value never shows in messages or in a replay file; secret:NAME is taken
 	Built       bool     // this version carries it out, see notBuilt
 
-	name string // the last word of the path
-	rule rule   // judges a text, or one entry of a list
+	rule rule // judges a text, or one entry of a list
 	pair pairRule
 }
 
@@ -72,17 +70,9 @@ func (k Key) Parent() string { return k.Path[:max(strings.LastIndexByte(k.Path, 
 // this version does not carry out.
 func Keys() []Key { return slices.Clone(keyTable) }
 
-// ofBox is the entry of one box.
-var ofBox = regexp.MustCompile(`^boxes\[[0-9]*\]\.`)
-
 // Lookup returns the key with this path. Entries of lists may be numbered:
-// encryption.unlock[1] is encryption.unlock, boxes[2].node.name is node.name.
+// encryption.unlock[1] is encryption.unlock.
 func Lookup(path string) (Key, bool) {
-	if own := ofBox.ReplaceAllString(path, ""); own != "" && own != path {
-		if key, known := Lookup(own); known && slices.Contains(ownSections, strings.SplitN(own, ".", 2)[0]) {
-			return key, true
-		}
-	}
 	if k := keyIndex[path]; k != nil {
 		return *k, true
 	}
@@ -112,7 +102,7 @@ var (
 func init() {
 	for i := range keyTable {
 		k := &keyTable[i]
-		k.name, k.Built, k.Later = k.Name(), true, nil
+		k.Built, k.Later = true, nil
 		for _, later := range notBuilt {
 			switch {
 			case later.word != "" && later.key == k.Path:
@@ -126,15 +116,7 @@ func init() {
 		keyChildren[k.Parent()] = append(keyChildren[k.Parent()], k)
 		keyNames[k.Parent()+"\n"+k.Name()] = k
 	}
-	for _, name := range ownSections {
-		keyChildren["boxes[]"] = append(keyChildren["boxes[]"], keyIndex[name])
-		keyNames["boxes[]\n"+name] = keyIndex[name]
-	}
 }
-
-// ownSections are the sections that a single box of a site can say something else
-// in. Their keys are the same as at the top of the file.
-var ownSections = []string{"node", "disk", "encryption", "network", "power", "k3s"}
 
 // below returns the path of the keys that a section or a list of sections has.
 func (k *Key) below() string {

@@ -51,10 +51,8 @@ func TestTableFitsAnswers(t *testing.T) {
 	var walk func(reflect.Type, string)
 	walk = func(section reflect.Type, path string) {
 		fields := map[string]reflect.Type{}
-		for _, field := range reflect.VisibleFields(section) {
-			if !field.Anonymous {
-				fields[field.Tag.Get("yaml")] = field.Type
-			}
+		for i := range section.NumField() {
+			fields[section.Field(i).Tag.Get("yaml")] = section.Field(i).Type
 		}
 		for _, key := range keyChildren[path] {
 			typ, kept := fields[key.Name()]
@@ -71,13 +69,10 @@ func TestTableFitsAnswers(t *testing.T) {
 			}
 		}
 		for name := range fields {
-			if path == "boxes[]" {
-				break // the sections that are for all boxes only
-			}
 			t.Errorf("%s has %q, the table has not", section, name)
 		}
 	}
-	walk(reflect.TypeFor[document](), "")
+	walk(reflect.TypeFor[Answers](), "")
 	for _, later := range notBuilt {
 		key, known := keyIndex[later.key]
 		if !known || later.word != "" && !contains(key.Values, later.word) {

@@ -39,9 +39,6 @@ func (r *replay) section(section reflect.Value, path, shown string) []string {
 	var lines []string
 	for _, key := range keyChildren[path] {
 		at := child(section, key)
-		if !at.IsValid() {
-			continue
-		}
 		if key.Type == Section && at.Kind() == reflect.Pointer {
 			if at.IsNil() {
 				continue

@@ -30,7 +30,7 @@ func TestExpand(t *testing.T) {
 		"serial too long":          {"kas-{serial}", Facts{Serial: strings.Repeat("7", 64)}, "error: the name"},
 		"serial that is all there": {"{serial}", Facts{Serial: "20481"}, "error: the name"},
 		"unknown word":             {"{uuid}", facts, "error: {uuid} is unknown"},
-		"number of no box":         {"{n}", facts, "error: {n} is the number of a box"},
+		"word of a later version":  {"{n}", facts, "error: {n} is not in this version"},
 		"open brace":               {"kas-{serial", facts, "error: { without a }"},
 	} {
 		t.Run(name, func(t *testing.T) {

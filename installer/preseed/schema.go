@@ -4,17 +4,13 @@ import "encoding/json"
 
 // Schema returns a JSON Schema (2020-12) of the answer file, for editors that
 // complete and check YAML by one. It refuses every structure that Parse refuses:
-// unknown keys, wrong types, words that are not allowed. What is missing, what values mean, and whether they fit together, only Parse
+// unknown keys, wrong types, words that are not allowed, keys that this version
+// does not carry out. What values mean, and whether they fit together, only Parse
 // can say.
 func Schema() []byte {
-	schema := sectionSchema("", true)
+	schema := sectionSchema("")
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["title"] = "stek answer file"
-	sections := object{}
-	for _, name := range ownSections {
-		sections[name] = keySchema(keyIndex[name])
-	}
-	schema["$defs"] = sections
 	text, err := json.MarshalIndent(schema, "", "  ")
 	if err != nil {
 		panic("preseed: " + err.Error()) // cannot happen: maps, texts and numbers only
@@ -25,15 +21,12 @@ func Schema() []byte {
 // object is a JSON object; json writes its keys in order.
 type object = map[string]any
 
-// sectionSchema describes the keys of a section. Only a whole one names the keys it
-// must have: of the others a box and the rest of the file may give a part each.
-func sectionSchema(path string, whole bool) object {
+// sectionSchema describes the keys of a section.
+func sectionSchema(path string) object {
 	properties, required := object{}, []string{}
 	for _, key := range keyChildren[path] {
-		if properties[key.Name()] = keySchema(key); contains(ownSections, key.Path) {
-			properties[key.Name()] = object{"$ref": "#/$defs/" + key.Path}
-		}
-		if key.Required && whole {
+		properties[key.Name()] = keySchema(key)
+		if key.Required {
 			required = append(required, key.Name())
 		}
 	}
@@ -75,9 +68,9 @@ func formSchema(key *Key) object {
 	}
 	switch key.Type {
 	case Section:
-		return sectionSchema(key.Path, key.Path == "fleet" || key.Path == "secrets")
+		return sectionSchema(key.Path)
 	case Items:
-		return object{"type": "array", "items": sectionSchema(key.below(), key.Path != "boxes")}
+		return object{"type": "array", "items": sectionSchema(key.below())}
 	case List:
 		return object{"type": "array", "items": text, "uniqueItems": true}
 	case Pairs:

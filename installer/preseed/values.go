@@ -50,7 +50,6 @@ func copySections(section reflect.Value, path string) {
 	for _, key := range keyChildren[path] {
 		at := child(section, key)
 		switch {
-		case !at.IsValid():
 		case key.Type == Items && at.Len() > 0:
 			list := reflect.MakeSlice(at.Type(), at.Len(), at.Len())
 			reflect.Copy(list, at)
