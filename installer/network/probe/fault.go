@@ -69,6 +69,12 @@ func (f Fault) Remote() bool {
 	return false
 }
 
+// Silence reports whether nobody answered, so that nobody knows which side is at
+// fault.
+func (f Fault) Silence() bool {
+	return f == FaultTimeSilent || f == FaultTunnelSilent || f == FaultServiceNoAnswer
+}
+
 // answered reports whether the fault is an answer: whatever it says, somebody far
 // away has said it.
 func (f Fault) answered() bool {

@@ -15,7 +15,13 @@ var beyond = netip.MustParseAddr("198.51.100.1")
 
 // gateway asks whether the link's gateway is there, and whether it is a router.
 func (p *prober) gateway(ctx context.Context, l Link) finding {
-	via, err := gatewayOf(l.Interface)
+	var via netip.Addr
+	var err error
+	// Routes come a little after the addresses.
+	wait(ctx, p.Address, func() bool {
+		via, err = gatewayOf(l.Interface)
+		return err == nil && (via == l.Gateway && via.IsValid() || !l.Gateway.IsValid() && (via.IsValid() || !l.DHCP))
+	})
 	if err != nil {
 		return failed(FaultNoGateway, fmt.Sprintf("the routes cannot be read: %v", err))
 	}

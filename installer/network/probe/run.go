@@ -42,7 +42,7 @@ func Run(ctx context.Context, want Want, env Env) Report {
 	for _, l := range want.Links {
 		p.link(ctx, l, watch)
 	}
-	if !p.report.carried() {
+	if !p.report.Carried() {
 		for _, s := range boxStages {
 			p.skip(s.stage, "", "no link works")
 		}

@@ -75,7 +75,7 @@ func (r Report) Failed() (Verdict, bool) {
 		if v.Outcome != Failed {
 			continue
 		}
-		if of == nil || (of.ofLink() && !v.ofLink() && r.carried()) {
+		if of == nil || (of.OfLink() && !v.OfLink() && r.Carried()) {
 			of = &r.Verdicts[i]
 		}
 	}
@@ -85,7 +85,8 @@ func (r Report) Failed() (Verdict, bool) {
 	return *of, true
 }
 
-func (v Verdict) ofLink() bool {
+// OfLink reports whether the stage belongs to one link.
+func (v Verdict) OfLink() bool {
 	for _, s := range linkStages {
 		if v.Stage == s {
 			return true
@@ -94,14 +95,14 @@ func (v Verdict) ofLink() bool {
 	return false
 }
 
-// carried reports whether at least one link passed all its own stages.
-func (r Report) carried() bool { return len(r.good()) > 0 }
+// Carried reports whether at least one link passed all its own stages.
+func (r Report) Carried() bool { return len(r.good()) > 0 }
 
 // good are the links without a failed stage.
 func (r Report) good() map[string]bool {
 	good := map[string]bool{}
 	for _, v := range r.Verdicts {
-		if !v.ofLink() {
+		if !v.OfLink() {
 			continue
 		}
 		if _, known := good[v.Of]; !known {
@@ -124,10 +125,10 @@ func (r Report) good() map[string]bool {
 // that fails is none as long as another one carries the box, nor is anything that
 // the far side did.
 func (r Report) Local() []Verdict {
-	carried := r.carried()
+	carried := r.Carried()
 	var local []Verdict
 	for _, v := range r.Verdicts {
-		if v.Outcome == Failed && !v.Fault.Remote() && (!carried || !v.ofLink()) {
+		if v.Outcome == Failed && !v.Fault.Remote() && (!carried || !v.OfLink()) {
 			local = append(local, v)
 		}
 	}
