@@ -52,9 +52,14 @@ func StartNetworkd(t testing.TB) *Networkd {
 	return n
 }
 
-// Restart makes it read its files again.
-func (n *Networkd) Restart() error {
+// Restart stops it, does what is given, and starts it on the files of the moment.
+func (n *Networkd) Restart(between ...func() error) error {
 	n.stop()
+	for _, do := range between {
+		if err := do(); err != nil {
+			return err
+		}
+	}
 	n.cmd = exec.Command(networkdProgram)
 	n.cmd.Env = []string{"SYSTEMD_LOG_TARGET=console", "SYSTEMD_LOG_LEVEL=info", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
