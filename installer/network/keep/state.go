@@ -8,6 +8,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/network/probe"
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 // Config is a rendered network configuration. It holds secrets.
@@ -173,4 +174,17 @@ func reach(r probe.Report) int {
 		}
 	}
 	return most
+}
+
+// Make renders a configuration.
+func Make(n preseed.Network, f network.Facts) (Config, error) {
+	files, err := network.Render(n, f)
+	if err != nil {
+		return Config{}, err
+	}
+	test, err := network.Remember(n)
+	if err != nil {
+		return Config{}, err
+	}
+	return Config{Files: files, Test: test}, nil
 }
