@@ -143,7 +143,7 @@ Exit status: 0 done, 1 failed, 2 invalid input or usage, 3 refused for safety,
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), nodeCommand(), preseedCommand())
+	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), networkCommand(), clockCommand(), nodeCommand(), preseedCommand())
 	return cmd
 }
 
