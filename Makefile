@@ -13,10 +13,10 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build image demo test lint e2e e2e-full fuzz setup clean
+.PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz vuln setup clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## install what building and testing need (Debian packages)
 	@scripts/setup
@@ -24,8 +24,14 @@ setup: ## install what building and testing need (Debian packages)
 build: ## the program, for this machine
 	CGO_ENABLED=0 go build $(GOFLAGS_BIN) -ldflags '$(LDFLAGS)' -o build/stek ./cmd/stek
 
+man: build ## manual pages of every command, in build/man
+	build/stek man --dir build/man
+
 image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
 	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --file build/stek-amd64.img
+
+reproduce: setup ## build the image in two clones, one with empty caches, and compare them
+	WARM=$(CACHE) scripts/reproduce
 
 demo: setup build ## a virtual box from power-on to Ready
 	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep)
@@ -39,15 +45,22 @@ lint:
 	go run $(STATICCHECK) ./...
 
 e2e: setup build ## the short tests on virtual boxes
-	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e
+	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e ./test/bootchain
 
 e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e ./test/bootchain
+	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack ./test/interop
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
+powercut: ## a power cut at every write, all states (make test checks a part of them)
+	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut
+
 fuzz: ## every fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(or $(FUZZTIME),10m)
+
+vuln: ## known vulnerabilities in what the program is built from
+	scripts/vuln
 
 clean: ## remove what was built, keep the cache
 	rm -rf build

@@ -1,20 +1,15 @@
 package installer
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // machine loads one of test/machines.
 func machine(t testing.TB, name string) *hardware.Inventory {
@@ -56,23 +51,6 @@ func testIDs() disk.IDs {
 	return disk.IDs{
 		Disk: "11111111-1111-4111-8111-111111111111", ESP: "22222222-2222-4222-8222-222222222222",
 		RootB: "33333333-3333-4333-8333-333333333333", State: "44444444-4444-4444-8444-444444444444",
-	}
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
 

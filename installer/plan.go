@@ -1,6 +1,8 @@
 package installer
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -71,6 +73,7 @@ type Step struct {
 
 // The names of the steps, in their order.
 const (
+	StepCheck     = "check"     // compare the image on the stick with its root hash
 	StepEnrol     = "enrol"     // Secure Boot keys, and a restart
 	StepPartition = "partition" // clear and divide the disk
 	StepRoot      = "root"      // copy the root file system and compare it
@@ -171,7 +174,7 @@ func planLayout(target hardware.Disk, arch, rootHash string, ids disk.IDs) (disk
 		return disk.Layout{}, &Refusal{Status: StatusInvalid, Message: "the root hash of this image is not hex", Cause: err}
 	}
 	if rootHash == "" {
-		hash = []byte("no image is known") // stands in for the checks of the layout
+		hash = bytes.Repeat([]byte{1}, sha256.Size) // stands in for the checks of the layout
 	}
 	layout, err := disk.Plan(target.Size, target.SectorSize, arch, hash, ids)
 	if err != nil {
@@ -291,6 +294,7 @@ func recoveryWords(r preseed.Recovery) string {
 
 func planSteps(p *Plan) []Step {
 	steps := []Step{
+		{StepCheck, fmt.Sprintf("check the image on the stick%s", sizeWords(p.Image.RootBytes))},
 		{StepPartition, fmt.Sprintf("clear the disk %s and divide it", diskWords(p.Disk.Chosen))},
 		{StepRoot, fmt.Sprintf("copy the root file system%s and compare it", sizeWords(p.Image.RootBytes))},
 		{StepState, "make the encrypted volume and its keys"},
@@ -300,7 +304,7 @@ func planSteps(p *Plan) []Step {
 	}
 	if p.Enrol {
 		// The machine starts anew here, and is planned for again.
-		steps = slices.Insert(steps, 0, Step{StepEnrol, "enrol the Secure Boot keys and restart"})
+		steps = slices.Insert(steps, 1, Step{StepEnrol, "enrol the Secure Boot keys and restart"})
 	}
 	return steps
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/test/golden"
 )
 
 func TestMakeRefuses(t *testing.T) {
@@ -144,17 +145,17 @@ func TestMake(t *testing.T) {
 		image   func(img *Image)
 		enrol   bool
 		sealing string
-		first   string
+		second  string
 	}{
-		{name: "Secure Boot off", sealing: SealProvisional, first: StepPartition},
-		{name: "Secure Boot on", machine: func(inv *hardware.Inventory) { inv.Firmware.SecureBoot, inv.Firmware.SetupMode = true, false }, sealing: SealSigned, first: StepPartition},
+		{name: "Secure Boot off", sealing: SealProvisional, second: StepPartition},
+		{name: "Secure Boot on", machine: func(inv *hardware.Inventory) { inv.Firmware.SecureBoot, inv.Firmware.SetupMode = true, false }, sealing: SealSigned, second: StepPartition},
 		{name: "Secure Boot on, image without PCR signature", machine: func(inv *hardware.Inventory) { inv.Firmware.SecureBoot = true },
-			image: func(img *Image) { img.Signed = false }, sealing: SealProvisional, first: StepPartition},
-		{name: "enrol in setup mode", more: "boot: {secure-boot: enrol}\n", enrol: true, sealing: SealSigned, first: StepEnrol},
-		{name: "enrol, already on", more: "boot: {secure-boot: enrol}\n", sealing: SealSigned, first: StepPartition,
+			image: func(img *Image) { img.Signed = false }, sealing: SealProvisional, second: StepPartition},
+		{name: "enrol in setup mode", more: "boot: {secure-boot: enrol}\n", enrol: true, sealing: SealSigned, second: StepEnrol},
+		{name: "enrol, already on", more: "boot: {secure-boot: enrol}\n", sealing: SealSigned, second: StepPartition,
 			machine: func(inv *hardware.Inventory) { inv.Firmware.SecureBoot, inv.Firmware.SetupMode = true, false }},
-		{name: "unfinished try is replaced", machine: withTable, sealing: SealProvisional, first: StepPartition},
-		{name: "plan without an image", image: func(img *Image) { img.RootHash = "" }, sealing: SealProvisional, first: StepPartition},
+		{name: "unfinished try is replaced", machine: withTable, sealing: SealProvisional, second: StepPartition},
+		{name: "plan without an image", image: func(img *Image) { img.RootHash = "" }, sealing: SealProvisional, second: StepPartition},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -169,8 +170,8 @@ func TestMake(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if plan.Enrol != tt.enrol || plan.Unlock[0].Sealing != tt.sealing || plan.Steps[0].Name != tt.first {
-				t.Errorf("enrol %t, sealing %s, first step %s", plan.Enrol, plan.Unlock[0].Sealing, plan.Steps[0].Name)
+			if plan.Enrol != tt.enrol || plan.Unlock[0].Sealing != tt.sealing || plan.Steps[1].Name != tt.second || plan.Steps[0].Name != StepCheck {
+				t.Errorf("enrol %t, sealing %s, steps %v", plan.Enrol, plan.Unlock[0].Sealing, plan.Steps)
 			}
 			off := strings.Contains(plan.Unlock[0].Words, "Secure Boot is off")
 			if off != (!inv.Firmware.SecureBoot && !plan.Enrol) {
@@ -206,12 +207,12 @@ func TestPlanGolden(t *testing.T) {
 			if err := WritePlan(&b, plan); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "plan-"+tt.machine+".txt", b.Bytes())
+			golden.Check(t, "plan-"+tt.machine+".txt", b.Bytes())
 			text2, err := json.MarshalIndent(plan, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "plan-"+tt.machine+".json", append(text2, '\n'))
+			golden.Check(t, "plan-"+tt.machine+".json", append(text2, '\n'))
 		})
 	}
 }

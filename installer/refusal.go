@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -44,6 +45,8 @@ func (r *Refusal) Unwrap() error { return r.Cause }
 func StatusOf(err error) Status {
 	var r *Refusal
 	var faults preseed.Faults
+	var busy *disk.BusyError
+	var wrong *disk.WrongDeviceError
 	switch {
 	case err == nil:
 		return StatusDone
@@ -51,6 +54,8 @@ func StatusOf(err error) Status {
 		return r.Status
 	case errors.As(err, &faults):
 		return StatusInvalid
+	case errors.As(err, &busy), errors.As(err, &wrong):
+		return StatusRefused
 	}
 	return StatusFailed
 }

@@ -21,10 +21,13 @@ type work struct {
 	// the disk as well, since a journal is only a claim. The others are short, or hold
 	// secrets that live in memory alone, and are done again.
 	done map[string]func(ctx context.Context, r *run) bool
+	// looks has the steps that change nothing: what follows them is not stale.
+	looks map[string]bool
 }
 
 var onMachine = work{
 	do: map[string]doer{
+		StepCheck:     checkImage,
 		StepEnrol:     enrolKeys,
 		StepPartition: partitionDisk,
 		StepRoot:      copyRoot,
@@ -37,6 +40,7 @@ var onMachine = work{
 		StepPartition: partitioned,
 		StepRoot:      rootCopied,
 	},
+	looks: map[string]bool{StepCheck: true},
 }
 
 // run is one carrying-out of a plan.
@@ -46,6 +50,7 @@ type run struct {
 	emit Emit
 	step string
 	keys secrets // made by StepState, used by the steps after it, never stored
+	root []byte  // SHA-256 of the root file system with its tree, as StepCheck read it
 }
 
 // Run carries out a plan on a machine. It stops at the first step that fails; the
@@ -63,7 +68,7 @@ func Run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error {
 	j, err := openJournal(JournalPath(site.StickESP, plan.Box.Serial), plan.digest())
 	if err != nil {
-		return err
+		return on(TheStick, err)
 	}
 	r := &run{plan: plan, site: site, emit: func(e Event) { e.Time = site.Now(); emit(e) }}
 	defer r.keys.wipe()
@@ -77,7 +82,7 @@ func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error 
 			r.emit(Event{Kind: StepSkipped, Step: step.Name, Message: step.Words})
 			continue
 		}
-		redo = true
+		redo = redo || !w.looks[step.Name]
 		r.emit(Event{Kind: StepStarted, Step: step.Name, Message: step.Words})
 		err := w.do[step.Name](ctx, r)
 		switch {
@@ -92,6 +97,8 @@ func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error 
 			return fmt.Errorf("could not %s: %w", step.Words, err)
 		}
 		if err := j.mark(step.Name); err != nil {
+			err = on(TheStick, err)
+			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: messageOf(err), Remedy: RemedyOf(err)})
 			return err
 		}
 		r.emit(Event{Kind: StepDone, Step: step.Name, Message: step.Words})

@@ -19,8 +19,8 @@ type deeds struct {
 }
 
 func (d *deeds) work() work {
-	w := work{do: map[string]doer{}, done: map[string]func(context.Context, *run) bool{}}
-	for _, step := range []string{StepEnrol, StepPartition, StepRoot, StepState, StepESP, StepReport, StepBoot} {
+	w := work{do: map[string]doer{}, done: map[string]func(context.Context, *run) bool{}, looks: map[string]bool{StepCheck: true}}
+	for _, step := range []string{StepCheck, StepEnrol, StepPartition, StepRoot, StepState, StepESP, StepReport, StepBoot} {
 		w.do[step] = func(context.Context, *run) error {
 			if err := d.fail[step]; err != nil {
 				return err
@@ -36,7 +36,7 @@ func (d *deeds) work() work {
 }
 
 func TestRun(t *testing.T) {
-	const all = "partition root state esp report boot"
+	const all = "check partition root state esp report boot"
 	refusal := &Refusal{Status: StatusMissing, Message: "the stick is full", Remedy: "take another stick"}
 	tests := []struct {
 		name     string
@@ -51,22 +51,24 @@ func TestRun(t *testing.T) {
 	}{
 		{name: "everything anew", done: all, last: Event{Kind: StepDone, Step: StepBoot}},
 		{name: "taken up after the copy", marked: []string{StepPartition, StepRoot}, onDisk: []string{StepPartition, StepRoot},
-			done: "state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
+			done: "check state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
 		{name: "the journal claims what the disk does not hold", marked: []string{StepPartition, StepRoot}, onDisk: []string{StepPartition},
-			done: "root state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
+			done: "check root state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
 		{name: "what follows a step that was done anew is stale", marked: []string{StepPartition, StepRoot}, onDisk: []string{StepRoot},
 			done: all, last: Event{Kind: StepDone, Step: StepBoot}},
 		{name: "on the disk but not in the journal", onDisk: []string{StepPartition, StepRoot}, done: all, last: Event{Kind: StepDone, Step: StepBoot}},
 		{name: "steps with secrets are done again", marked: strings.Fields(all), onDisk: []string{StepPartition, StepRoot},
-			done: "state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
-		{name: "failure with a remedy", fail: map[string]error{StepReport: fmt.Errorf("leaving the key: %w", refusal)}, done: "partition root state esp", status: StatusMissing,
+			done: "check state esp report boot", last: Event{Kind: StepDone, Step: StepBoot}},
+		{name: "failure with a remedy", fail: map[string]error{StepReport: fmt.Errorf("leaving the key: %w", refusal)}, done: "check partition root state esp", status: StatusMissing,
 			last: Event{Kind: StepFailed, Step: StepReport, Message: "leaving the key: the stick is full", Remedy: "take another stick"}},
-		{name: "failure without one", fail: map[string]error{StepRoot: errors.New("input/output error")}, done: "partition", status: StatusFailed,
+		{name: "failure without one", fail: map[string]error{StepRoot: errors.New("input/output error")}, done: "check partition", status: StatusFailed,
 			last: Event{Kind: StepFailed, Step: StepRoot, Message: "input/output error"}},
 		{name: "stopped before", canceled: true, status: StatusAborted},
-		{name: "stopped within a step", fail: map[string]error{StepRoot: fmt.Errorf("copying: %w", context.Canceled)}, done: "partition", status: StatusAborted,
+		{name: "stopped within a step", fail: map[string]error{StepRoot: fmt.Errorf("copying: %w", context.Canceled)}, done: "check partition", status: StatusAborted,
 			last: Event{Kind: StepFailed, Step: StepRoot, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can"}},
-		{name: "restart", enrol: true, fail: map[string]error{StepEnrol: ErrRestart}, status: StatusFailed, last: Event{Kind: StepDone, Step: StepEnrol}},
+		{name: "damaged image", fail: map[string]error{StepCheck: refusal}, status: StatusMissing,
+			last: Event{Kind: StepFailed, Step: StepCheck, Message: "the stick is full", Remedy: "take another stick"}},
+		{name: "restart", enrol: true, fail: map[string]error{StepEnrol: ErrRestart}, done: "check", status: StatusFailed, last: Event{Kind: StepDone, Step: StepEnrol}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

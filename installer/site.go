@@ -5,14 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/durable"
+	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -25,11 +28,13 @@ type Runner interface {
 // Site is where a plan is carried out: everything that a step touches is named here,
 // so that nothing opens a device by itself.
 type Site struct {
+	Machine  hardware.Roots // where the target's device nodes and what the kernel says of them are
 	Answers  *preseed.Answers
 	StickESP string // the stick's FAT partition, mounted read-write here
 	Root     string // device or file with the root file system and its verity tree
 	EFIVars  string // /sys/firmware/efi/efivars
 	Shadow   string // the image's /etc/shadow
+	Keymaps  string // the image's console layouts, keymap.Dir
 	TPM      string // as tpm.Open takes it: /dev/tpmrm0
 	WorkDir  string // for mount points
 	Tools    Runner
@@ -87,11 +92,28 @@ func unmount(dir string) error {
 	return nil
 }
 
-// copyFile copies one file and returns when it is safe on the medium.
+// copyFile copies one file from the stick to the disk and returns when it is safe on the medium.
 func copyFile(from, to string) error {
 	content, err := os.ReadFile(from)
 	if err != nil {
-		return err
+		return on(TheStick, err)
 	}
-	return durable.WriteFile(to, content, 0o644)
+	return on(TheDisk, durable.WriteFile(to, content, 0o644))
+}
+
+// readFile reads a whole file of limit bytes at most.
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", filepath.Base(name), limit)
+	}
+	return content, nil
 }

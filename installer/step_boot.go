@@ -17,6 +17,7 @@ import (
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/durable"
+	"github.com/stek-edge/stek/installer/keymap"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
@@ -39,12 +40,21 @@ func makeESP(ctx context.Context, r *run) error {
 		return err
 	}
 	if err := disk.MakeESP(ctx, disk.Exec{}, device, r.plan.Disk.Chosen.SectorSize, volumeID); err != nil {
+		return on(TheDisk, err)
+	}
+	layout, err := keymap.Read(r.site.Keymaps, r.site.Answers.Node.Keyboard)
+	if err != nil {
 		return err
 	}
 	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
+		if layout != nil {
+			if err := writeKeymap(dir, layout); err != nil {
+				return err
+			}
+		}
 		return fs.WalkDir(os.DirFS(r.site.StickESP), ".", func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
-				return err
+				return on(TheStick, err)
 			}
 			if d.IsDir() {
 				if strings.EqualFold(p, "stek") || strings.EqualFold(p, "loader/keys") {
@@ -63,6 +73,20 @@ func makeESP(ctx context.Context, r *run) error {
 	})
 }
 
+// writeKeymap leaves the layout of the keyboard where stage1 finds it before it asks
+// for a passphrase.
+func writeKeymap(esp string, layout []byte) error {
+	name := filepath.Join(esp, filepath.FromSlash(keymap.ESPPath))
+	err := os.MkdirAll(filepath.Dir(name), 0o755)
+	if err == nil {
+		err = durable.WriteFile(name, layout, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the layout of the keyboard to the boot partition: %w", err)
+	}
+	return nil
+}
+
 // leaveReport leaves the recovery key where a person will find it, before the disk
 // can start, and the header's backup beside it on the disk. An age file on the
 // stick is all that leaves the machine.
@@ -77,11 +101,11 @@ func leaveReport(ctx context.Context, r *run) error {
 		}
 		if r.plan.Box.Serial == "" {
 			if err := keepOlder(name); err != nil {
-				return fmt.Errorf("keeping the recovery key of another box on the stick: %w", err)
+				return on(TheStick, fmt.Errorf("keeping the recovery key of another box on the stick: %w", err))
 			}
 		}
 		if err := durable.WriteFile(name, sealed, 0o644); err != nil {
-			return fmt.Errorf("leaving the recovery key on the stick: %w", err)
+			return on(TheStick, fmt.Errorf("leaving the recovery key on the stick: %w", err))
 		}
 		r.note("the recovery key is in %s/%s/recovery-key.age on the stick, encrypted to %s", ReportsPath, FileName(r.plan.Box.Serial), recovery.Recipient)
 	}
@@ -117,7 +141,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
 		for _, f := range []struct{ from, to string }{
 			{UKIPath, path.Join(entry.Dir, entry.FileName())},
-			{"EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTX64.EFI"},
+			{loaderPath, loaderPath},
 		} {
 			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(f.from)), filepath.Join(dir, filepath.FromSlash(f.to))); err != nil {
 				return fmt.Errorf("writing %s: %w", f.to, err)
@@ -132,7 +156,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		r.note("%v; the firmware will find the disk by itself, but may prefer the stick while it is in", err)
 	}
 	m := &vault.Manager{Device: r.partition(disk.State)}
-	return m.SetLabel(ctx, vault.Label)
+	return on(TheDisk, m.SetLabel(ctx, vault.Label))
 }
 
 // enrolKeys puts the owner's Secure Boot keys into the firmware. The key is sealed

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 
 	"github.com/stek-edge/stek/firmware/uki"
+	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -21,6 +23,9 @@ const unfinishedLabel = "stek-unfinished"
 // makeState makes the encrypted volume, its keys and the file system on it. Nothing
 // of an earlier try is used: the volume is formatted anew, with new keys.
 func makeState(ctx context.Context, r *run) error {
+	if err := r.makeUnbootable(); err != nil {
+		return on(TheDisk, err)
+	}
 	r.keys.wipe()
 	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
 	device := r.partition(disk.State)
@@ -31,15 +36,15 @@ func makeState(ctx context.Context, r *run) error {
 		order = append(order, vault.Kind(u.Method))
 	}
 	if err := m.Format(ctx, vault.FormatOptions{Recovery: r.keys.recovery, Label: unfinishedLabel, Order: order}); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	auth := []byte(r.keys.recovery.Reveal())
 	defer clear(auth)
 	if err := r.fillState(ctx, device, auth); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	if _, err := m.AddMaintenance(ctx, auth, r.keys.maintenance); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	for _, u := range r.plan.Unlock {
 		r.note("making the key slot for %s", u.Method)
@@ -126,9 +131,7 @@ func (r *run) keepIdentity(ctx context.Context, volume *vault.Volume) error {
 	return chip.WriteIdentity(ctx, tpm.IdentityIndex, identity[crypto.SHA256])
 }
 
-// enrolTPM seals a key to what the first start from the disk will measure. PCR 11
-// cannot be read here, for stage1 has capped it: it is predicted from the UKI on the
-// stick, the same file that the disk gets.
+// enrolTPM seals a key to what the first start from the disk will measure.
 func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unlock) error {
 	image, err := uki.Open(filepath.Join(r.site.StickESP, filepath.FromSlash(UKIPath)))
 	if err != nil {
@@ -144,12 +147,7 @@ func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unl
 		return err
 	}
 	var options vault.TPM2Options
-	if u.Sealing == SealSigned {
-		options.Policy, err = SignedPolicy(image, now[7])
-	} else {
-		options.Policy, err = provisionalPolicy(image, now[7])
-	}
-	if err != nil {
+	if options.Policy, err = sealTo(u.Sealing, image, now[7]); err != nil {
 		return err
 	}
 	options.Policy.PIN = u.PIN
@@ -171,11 +169,11 @@ func (r *run) pin(ctx context.Context) ([]byte, error) {
 	if pin != "ask" {
 		return []byte(pin), nil
 	}
-	return askTwice(ctx, r.site.Person, "PIN of this box", minPIN)
+	return console.NewSecret{What: "PIN of this box", Least: preseed.MinPIN}.From(ctx, r.site.Person)
 }
 
 func (r *run) enrolPassphrase(ctx context.Context, m *vault.Manager, auth []byte) error {
-	passphrase, err := askTwice(ctx, r.site.Person, "passphrase of this box", 8)
+	passphrase, err := console.NewSecret{What: "passphrase of this box", Least: vault.MinPassphrase}.From(ctx, r.site.Person)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ func hardwareCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hardware",
 		Short: "Look at this machine",
+		Long: `Look at this machine as the installer does. Whatever is decided about a machine is
+decided from what is printed here.`,
 	}
 	cmd.AddCommand(hardwareShowCommand())
 	return cmd
@@ -25,6 +27,8 @@ func hardwareShowCommand() *cobra.Command {
 
 With --output json the result can be kept in a file and planned for on another
 machine: stek install --preseed FILE --dry-run --machine FILE.`,
+		Example: `  stek hardware show
+  stek hardware show --output json > box.json`,
 		Args: cobra.NoArgs,
 	}
 	output := outputFlag(cmd)

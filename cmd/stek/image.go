@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stek-edge/stek/images/builder"
 	"github.com/stek-edge/stek/images/component"
+	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
@@ -20,6 +21,8 @@ func imageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Build images and prepare them for a site",
+		Long: `Build images, put answer files onto them, and look into them. All of it works on plain
+image files, on any computer; a stick is written with a copy of one.`,
 	}
 	cmd.AddCommand(imageBuildCommand(), imageCustomizeCommand(), imageFetchCommand(), imageInspectCommand())
 	return cmd
@@ -37,11 +40,20 @@ k3s comes from one of two sources, and never from the other one by itself:
   release   the project's own binary and container images, by version and SHA-256
   module    built from source; for development and tests, not for production
 
+This version of stek chooses no release for you. With --k3s release give the version
+and both digests, from a source that you trust: each release publishes them in its
+sha256sum-amd64.txt, and the list has to be compared with what a second machine or
+person gets. A mirror with the same layout is named with --k3s-url; the digests decide
+what is accepted from it. A download that was interrupted goes on where it stopped.
+
 The signing keys are made in the folder given with --keys when it is empty. Keep
 that folder: boxes in the field trust exactly these keys.
 
 The components that went into the image are written to the lock; what changed
 since is printed. With --locked a change is an error.`,
+		Example: `  stek image build --k3s release --k3s-version v1.34.1+k3s1 --k3s-sha256 DIGEST \
+    --k3s-images-sha256 DIGEST --keys keys --file stek-amd64.img
+  stek image build --k3s module --keys keys --lock images/components.lock --locked`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
@@ -51,7 +63,7 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Pin.Version, "k3s-version", "", "release of k3s, such as v1.34.1+k3s1 (with --k3s release)")
 	flags.StringVar(&o.Pin.Binary, "k3s-sha256", "", "SHA-256 of that release's binary (with --k3s release)")
 	flags.StringVar(&o.Pin.Images, "k3s-images-sha256", "", "SHA-256 of that release's archive of container images (with --k3s release)")
-	flags.StringVar(&o.K3sURL, "k3s-url", "", "where releases of k3s are downloaded from, instead of the project's page")
+	flags.StringVar(&o.K3sURL, "k3s-url", "", "folder of a mirror of k3s' releases, that of the versions, instead of the project's own (with --k3s release)")
 	flags.StringSliceVar(&o.Mirrors, "mirror", nil, "Debian mirror, and its security mirror after a comma (default: those of this machine)")
 	flags.StringVar(&o.Keys, "keys", "", "folder with the signing keys")
 	flags.StringVar(&o.Cache, "cache", "", "folder for what is kept from build to build (default: stek in the user's cache)")
@@ -64,19 +76,22 @@ since is printed. With --locked a change is an error.`,
 			return err
 		}
 		o.Version, o.K3s = version, component.Source(source)
-		o.Report = progressLines(cmd.ErrOrStderr())
+		progress := showProgress(cmd.ErrOrStderr())
+		o.Report = progress.report
 		if o.Keys == "" {
 			return usageError{errors.New("name the folder with the signing keys: --keys DIR")}
 		}
-		if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
-			seconds, err := strconv.ParseInt(epoch, 10, 64)
-			if err != nil || seconds <= 0 {
-				return usageError{fmt.Errorf("SOURCE_DATE_EPOCH is %q, not a number of seconds", epoch)}
-			}
-			o.Epoch = time.Unix(seconds, 0).UTC()
+		var err error
+		if o.Epoch, err = sourceDate(); err != nil {
+			return err
 		}
 		result, err := builder.Build(cmd.Context(), o)
+		progress.end()
 		if err != nil {
+			var options *builder.OptionsError
+			if errors.As(err, &options) {
+				return usageError{err}
+			}
 			return err
 		}
 		if *output == "json" {
@@ -97,31 +112,32 @@ func writeBuilt(w io.Writer, r *builder.Result) error {
 	for _, p := range r.Sizes {
 		fmt.Fprintf(w, "  %-24s %10s\n", p.Part, hardware.Size(uint64(p.Bytes)))
 	}
-	_, err := fmt.Fprintf(w, "Image %s: stek %s, k3s %s\n  root %s packed, UKI %s, root hash %s\n",
-		r.Output, r.Version, r.K3s, hardware.Size(uint64(r.RootSize)), hardware.Size(uint64(r.UKISize)), r.RootHash)
+	state := ""
+	if r.Unchanged {
+		state = " (unchanged)"
+	}
+	_, err := fmt.Fprintf(w, "Image %s%s: stek %s, k3s %s\n  root %s packed, UKI %s, root hash %s\n  SHA-256 %s\n",
+		r.Output, state, r.Version, r.K3s, hardware.Size(uint64(r.RootSize)), hardware.Size(uint64(r.UKISize)), r.RootHash, r.SHA256)
 	return err
 }
 
-// progressLines prints what a build is doing, a line a second at most.
-func progressLines(w io.Writer) component.Report {
-	var task string
-	var shown time.Time
-	return func(p component.Progress) {
-		if p.Task == task && time.Since(shown) < time.Second && (p.Total == 0 || p.Done < p.Total) {
-			return
-		}
-		task, shown = p.Task, time.Now()
-		switch {
-		case p.Unit == "bytes" && p.Total > 0:
-			fmt.Fprintf(w, "%s: %s of %s\n", p.Task, hardware.Size(uint64(p.Done)), hardware.Size(uint64(p.Total)))
-		case p.Total > 0:
-			fmt.Fprintf(w, "%s: %d of %d %s, %s\n", p.Task, p.Done, p.Total, p.Unit, p.Elapsed.Round(time.Second))
-		case p.Elapsed > time.Second:
-			fmt.Fprintf(w, "%s: %s %s\n", p.Task, p.Elapsed.Round(time.Second), p.Detail)
-		default:
-			fmt.Fprintln(w, p.Task)
-		}
+// notAnImage is what a person learns who has named the wrong file.
+type notAnImage struct{ error }
+
+func (e notAnImage) Unwrap() error { return e.error }
+func (e notAnImage) Remedy() string {
+	return "name an image that 'stek image build' has written, or the device of a stick with one (a disk, not a partition of it)"
+}
+
+// aboutImage sorts what can be wrong with the image that was named.
+func aboutImage(err error) error {
+	switch {
+	case errors.Is(err, layout.ErrNoGPT):
+		return usageError{notAnImage{err}}
+	case errors.Is(err, fs.ErrNotExist):
+		return usageError{err}
 	}
+	return err
 }
 
 func imageCustomizeCommand() *cobra.Command {
@@ -132,7 +148,8 @@ func imageCustomizeCommand() *cobra.Command {
 		Long: `Put an answer file onto the FAT partition of an image file, where the installer finds
 it. It is checked first. The same can be done on any computer by copying the file to
 stek/preseed.yaml on the stick.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  stek image customize stek-amd64.img --preseed site.yaml`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if answerFile == "" {
 				return usageError{errors.New("name the answer file: --preseed FILE")}
@@ -144,7 +161,7 @@ stek/preseed.yaml on the stick.`,
 			if _, err := readAnswers(answerFile); err != nil {
 				return err
 			}
-			return builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now())
+			return aboutImage(builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now()))
 		},
 	}
 	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
@@ -155,11 +172,15 @@ func imageFetchCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "fetch IMAGE NAME FILE",
 		Short: "Read a file, such as a report, from the FAT partition of an image or a stick",
-		Args:  cobra.ExactArgs(3),
+		Long: `Read the file NAME, such as a report, from the FAT partition of an image file, or of a
+stick by its device, and keep it as FILE. Only its owner may read FILE: a report says
+much about a machine.`,
+		Example: `  stek image fetch /dev/sdX stek/reports/G6TN12345678/recovery-key.age recovery-key.age`,
+		Args:    cobra.ExactArgs(3),
 		RunE: func(_ *cobra.Command, args []string) error {
 			content, err := builder.ReadFile(args[0], args[1])
 			if err != nil {
-				return err
+				return aboutImage(err)
 			}
 			if err := os.MkdirAll(filepath.Dir(args[2]), 0o755); err != nil {
 				return err
@@ -173,7 +194,10 @@ func imageInspectCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Print what an image holds",
-		Args:  cobra.ExactArgs(1),
+		Long: `Print what an image file holds: its partitions, the files of the FAT partition, and
+what the kernel image in it says of itself. Nothing is mounted or changed.`,
+		Example: `  stek image inspect stek-amd64.img`,
+		Args:    cobra.ExactArgs(1),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -182,7 +206,7 @@ func imageInspectCommand() *cobra.Command {
 		}
 		found, err := builder.Inspect(args[0])
 		if err != nil {
-			return err
+			return aboutImage(err)
 		}
 		if *output == "json" {
 			return printJSON(cmd.OutOrStdout(), found)

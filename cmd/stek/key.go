@@ -1,17 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/stek-edge/stek/installer/node"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -19,6 +16,7 @@ import (
 // keyFlags are what every key command takes.
 type keyFlags struct {
 	device, tpm, keyFile string
+	node                 *node.Facts // of this machine, if the volume is its own
 }
 
 func keyCommand() *cobra.Command {
@@ -29,24 +27,28 @@ func keyCommand() *cobra.Command {
 		Long: `Look after the key slots of an encrypted volume: a device, or an image file.
 
 A change needs a key that opens the volume already. On a running node that is the
-maintenance key, which is found by itself; elsewhere it is asked for, or read from
---key-file.`,
+maintenance key, which is found by itself, as the node's own volume is; elsewhere the
+key is asked for, or read from --key-file.`,
 	}
-	cmd.PersistentFlags().StringVar(&f.device, "device", "", "the volume: a partition or an image file")
+	cmd.PersistentFlags().StringVar(&f.device, "device", "", "the volume: a partition or an image file (default: the node's own)")
 	cmd.PersistentFlags().StringVar(&f.tpm, "tpm", tpmDevice, "the TPM: a device, or swtpm:SOCKET")
 	cmd.PersistentFlags().StringVar(&f.keyFile, "key-file", "", "a file with a key that opens the volume")
 	cmd.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
-		if f.device == "" && c != cmd {
-			return usageError{errors.New("name the volume with --device DEVICE")}
-		}
-		return nil
+		return f.find(c != cmd)
 	}
-	cmd.AddCommand(f.listCommand(), f.testCommand(), f.addTPMCommand(), f.addRecoveryCommand(), f.addPassphraseCommand(), f.removeCommand())
+	cmd.AddCommand(f.listCommand(), f.testCommand(), f.addTPMCommand(), f.addRecoveryCommand(), f.addPassphraseCommand(), f.resealCommand(), f.removeCommand())
 	return cmd
 }
 
 func (f *keyFlags) listCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List the key slots and what opens them", Args: cobra.NoArgs}
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the key slots and what opens them",
+		Long: `List the key slots of the volume, what opens each and what state it is in. The header
+is read as it is; no key is needed.`,
+		Example: `  stek key list --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
+	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output); err != nil {
@@ -80,7 +82,8 @@ func (f *keyFlags) testCommand() *cobra.Command {
 		Long: `Check that the TPM still knows the keys that are sealed to it. On a running node
 nothing can be unsealed, so the keys are loaded and their policy is looked at; that
 a key opens the disk is proved at each start.`,
-		Args: cobra.NoArgs,
+		Example: `  stek key test --device /dev/nvme0n1p4`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := vault.Inspect(f.device)
 			if err != nil {
@@ -108,171 +111,28 @@ a key opens the disk is proved at each start.`,
 	}
 }
 
-func (f *keyFlags) addTPMCommand() *cobra.Command {
-	var pcrs []int
-	var pin bool
-	cmd := &cobra.Command{
-		Use:   "add-tpm",
-		Short: "Seal a key to the TPM, with the values that its PCRs have now",
-		Long: `Seal a new key to the TPM, with the values that the named PCRs have now, beside the
-keys that are there. On a running node PCR 11, 12 and 15 are not what they are when
-the disk is opened: there 'stek node settle' binds the key to what was seen then.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
-				chip, err := tpm.Open(f.tpm)
-				if err != nil {
-					return nil, err
-				}
-				defer chip.Close()
-				values, err := chip.ReadPCRs(cmd.Context(), pcrs...)
-				if err != nil {
-					return nil, err
-				}
-				options := vault.TPM2Options{Policy: tpm.Policy{Literal: values, PIN: pin}}
-				if pin {
-					if options.PIN, err = askTwice("PIN"); err != nil {
-						return nil, err
-					}
-				}
-				return m.AddTPM2(cmd.Context(), auth, chip, options)
-			})
-		},
-	}
-	cmd.Flags().IntSliceVar(&pcrs, "pcrs", []int{7}, "the PCRs to seal to")
-	cmd.Flags().BoolVar(&pin, "pin", false, "ask for a PIN that each start will ask for")
-	return cmd
-}
-
-func (f *keyFlags) addRecoveryCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "add-recovery",
-		Short: "Make another recovery key and print it once",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			key := vault.NewRecoveryKey()
-			err := f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
-				return m.AddRecovery(cmd.Context(), auth, key)
-			})
-			if err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), key.Reveal())
-			}
-			return err
-		},
-	}
-}
-
-func (f *keyFlags) addPassphraseCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "add-passphrase",
-		Short: "Add a passphrase that a person types",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.change(cmd.Context(), func(m *vault.Manager, auth []byte) (*vault.Slot, error) {
-				passphrase, err := askTwice("passphrase")
-				if err != nil {
-					return nil, err
-				}
-				return m.AddPassphrase(cmd.Context(), auth, passphrase)
-			})
-		},
-	}
-}
-
 func (f *keyFlags) removeCommand() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "remove SLOT",
 		Short: "Remove a key slot",
-		Args:  cobra.ExactArgs(1),
+		Long: `Remove a key slot; 'stek key list' has their numbers. What the slot's key opened, it
+opens no more, except with an old copy of the header. The last recovery key and the last
+way into the volume go only with --force.`,
+		Example: `  stek key remove 3 --device /dev/nvme0n1p4`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			slot, err := strconv.Atoi(args[0])
 			if err != nil {
 				return usageError{fmt.Errorf("%q is not the number of a slot", args[0])}
 			}
 			m := &vault.Manager{Device: f.device}
-			return m.Remove(cmd.Context(), slot, force)
+			if err := m.Remove(cmd.Context(), slot, force); err != nil {
+				return err
+			}
+			return f.changed(cmd.Context())
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key")
+	cmd.Flags().BoolVar(&force, "force", false, "even if it is the last recovery key, or the last way in")
 	return cmd
-}
-
-// change runs one change with a key that opens the volume and says which slot came.
-func (f *keyFlags) change(ctx context.Context, do func(m *vault.Manager, auth []byte) (*vault.Slot, error)) error {
-	auth, err := f.auth(ctx)
-	if err != nil {
-		return err
-	}
-	defer clear(auth)
-	slot, err := do(&vault.Manager{Device: f.device}, auth)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "slot %d is added\n", slot.ID)
-	return nil
-}
-
-// maintenanceKey is where a running node keeps the key that changes slots.
-const maintenanceKey = "/state/stek/maintenance.key"
-
-func (f *keyFlags) auth(context.Context) ([]byte, error) {
-	for _, path := range []string{f.keyFile, maintenanceKey} {
-		if path == "" {
-			continue
-		}
-		b, err := os.ReadFile(path)
-		if err == nil {
-			return b, nil
-		}
-		if path == f.keyFile || !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("reading the key file: %w", err)
-		}
-	}
-	typed, err := ask("A key that opens the volume (recovery key or passphrase): ")
-	if err != nil {
-		return nil, err
-	}
-	if key, err := vault.ParseRecoveryKey(string(typed)); err == nil {
-		return []byte(key.Reveal()), nil
-	}
-	return typed, nil
-}
-
-// ask reads one line without showing it; from a pipe it is read as it is.
-func ask(question string) ([]byte, error) {
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		var line strings.Builder
-		b := make([]byte, 1)
-		for {
-			n, err := os.Stdin.Read(b)
-			if n == 0 || err != nil || b[0] == '\n' {
-				break
-			}
-			line.WriteByte(b[0])
-		}
-		if line.Len() == 0 {
-			return nil, errors.New("nothing was typed")
-		}
-		return []byte(line.String()), nil
-	}
-	fmt.Fprint(os.Stderr, question)
-	typed, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(os.Stderr)
-	return typed, err
-}
-
-func askTwice(what string) ([]byte, error) {
-	first, err := ask("New " + what + ": ")
-	if err != nil {
-		return nil, err
-	}
-	second, err := ask("The same again: ")
-	if err != nil {
-		return nil, err
-	}
-	if string(first) != string(second) {
-		return nil, errors.New("the two were not the same")
-	}
-	return first, nil
 }

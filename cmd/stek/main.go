@@ -1,9 +1,12 @@
 // Command stek is every role of a stek machine in one program: the first process
 // of the initramfs, the installer on the box, the builder of images on a laptop,
 // and the node's own keeper afterwards. It parses, calls and prints; what is
-// decided is decided in the packages below installer, images and firmware.
+// decided is decided in the packages below installer, images and firmware. It must
+// never hold a rule that a second front end would need as well. How the roles follow
+// each other from power-on to a node that is Ready stands in package installer.
 //
-//	stek image build --k3s release --k3s-version v1.34.1+k3s1 --keys keys --file stek-amd64.img
+//	stek image build --k3s module --keys keys --file stek-amd64.img
+//	stek image customize stek-amd64.img --preseed site.yaml
 //	stek install --preseed site.yaml --dry-run
 //	stek node status
 package main
@@ -43,7 +46,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := command().ExecuteContext(ctx)
+	called, err := command().ExecuteContextC(ctx)
 	if err == nil {
 		return
 	}
@@ -51,7 +54,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stek: stopped")
 		os.Exit(int(installer.StatusAborted))
 	}
-	report(os.Stderr, err)
+	report(os.Stderr, called, err)
 	os.Exit(exitStatus(err))
 }
 
@@ -59,6 +62,10 @@ func main() {
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// exitStatuses stands in the help of each command that says nothing else of it.
+const exitStatuses = `Exit status: 0 done, 1 failed, 2 invalid input or usage, 3 refused for safety,
+4 hardware missing, 130 stopped.`
 
 func exitStatus(err error) int {
 	var usage usageError
@@ -69,7 +76,7 @@ func exitStatus(err error) int {
 }
 
 // report prints an error for the person: what happened, then what to do.
-func report(w io.Writer, err error) {
+func report(w io.Writer, called *cobra.Command, err error) {
 	var faults preseed.Faults
 	if errors.As(err, &faults) {
 		for _, f := range faults {
@@ -88,20 +95,31 @@ func report(w io.Writer, err error) {
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
-		fmt.Fprintln(w, "Try 'stek --help'.")
+		fmt.Fprintf(w, "Try '%s --help'.\n", called.CommandPath())
 	}
 }
 
-// command is the whole command line. What cobra finds wrong with it by itself is
+// command is the whole command line, with its completion. What cobra finds wrong with it by itself is
 // marked as an error of usage: arguments too many, commands that are not there.
 func command() *cobra.Command {
 	cmd := root()
-	var mark func(c *cobra.Command)
-	mark = func(c *cobra.Command) {
+	complete(cmd)
+	each(cmd, func(c *cobra.Command) {
+		if !strings.Contains(c.Long, "Exit status:") {
+			c.Long += "\n\n" + exitStatuses
+		}
 		check := c.Args
 		switch {
 		case check != nil:
-			c.Args = func(c *cobra.Command, args []string) error { return asUsage(check(c, args)) }
+			c.Args = func(c *cobra.Command, args []string) error {
+				if err := check(c, args); err != nil {
+					return usageError{fmt.Errorf("%w; write it as: %s", err, c.UseLine())}
+				}
+				if err := c.ValidateFlagGroups(); err != nil {
+					return usageError{err}
+				}
+				return nil
+			}
 		case c.HasSubCommands():
 			c.Args = cobra.ArbitraryArgs // so that RunE sees the word that is no command
 			c.RunE = func(c *cobra.Command, args []string) error {
@@ -115,19 +133,8 @@ func command() *cobra.Command {
 				return usageError{fmt.Errorf("%s has no command %q%s", c.CommandPath(), args[0], hint)}
 			}
 		}
-		for _, below := range c.Commands() {
-			mark(below)
-		}
-	}
-	mark(cmd)
+	})
 	return cmd
-}
-
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
 }
 
 func root() *cobra.Command {
@@ -136,14 +143,17 @@ func root() *cobra.Command {
 		Short: "Turn a Raspberry Pi or an x86 box into an encrypted k3s node",
 		Long: `stek turns a Raspberry Pi or an x86 box into an encrypted k3s node of a fleet.
 
-Exit status: 0 done, 1 failed, 2 invalid input or usage, 3 refused for safety,
-4 hardware missing, 130 stopped.`,
+An image is built on a computer, written to a stick with an answer file, and installs
+a box unattended. The same program is the installer, the first process of the box, and
+its keeper afterwards.`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), networkCommand(), clockCommand(), nodeCommand(), preseedCommand())
+	cmd.CompletionOptions.DisableDefaultCmd = true // completionCommand is ours
+	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), networkCommand(), clockCommand(), nodeCommand(),
+		preseedCommand(), completionCommand(), manCommand())
 	return cmd
 }
 

@@ -14,6 +14,8 @@ func preseedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preseed",
 		Short: "Write and check answer files",
+		Long: `Write and check answer files: one YAML file a site, with everything that the installer
+would ask otherwise. They can be checked on any computer.`,
 	}
 	cmd.AddCommand(preseedCheckCommand(), preseedExplainCommand(), preseedSchemaCommand())
 	return cmd
@@ -32,7 +34,8 @@ func preseedCheckCommand() *cobra.Command {
 		Long: `Check answer files and print every fault with its file, line and column.
 
 Exit status: 0 all are good, 2 one has a fault or cannot be read.`,
-		Args: cobra.MinimumNArgs(1),
+		Example: `  stek preseed check sites/*.yaml`,
+		Args:    cobra.MinimumNArgs(1),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -73,6 +76,8 @@ func preseedExplainCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [KEY]",
 		Short: "Explain a key of the answer file, or list them",
+		Long: `Explain a key of the answer file: what it is for, what it takes, and what it means to
+leave it out. Without a key, list all of them.`,
 		Example: `  stek preseed explain
   stek preseed explain disk.match.serial`,
 		Args: cobra.MaximumNArgs(1),
@@ -95,7 +100,10 @@ func preseedSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print a JSON Schema of the answer file, for editors",
-		Args:  cobra.NoArgs,
+		Long: `Print a JSON Schema (draft 2020-12) of the answer file. Editors that know it complete
+keys and mark faults while a file is written.`,
+		Example: `  stek preseed schema > stek.schema.json`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(preseed.Schema())
 			return err

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stek-edge/stek/firmware/internal/petest"
 	"github.com/stek-edge/stek/firmware/pe"
+	"github.com/stek-edge/stek/test/petest"
 )
 
 func parse(t *testing.T, raw []byte) *pe.File {

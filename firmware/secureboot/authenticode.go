@@ -26,6 +26,9 @@ var (
 // or that it was changed after it was signed.
 var ErrNotTrusted = errors.New("no valid signature by a trusted key")
 
+// ErrDamaged says that a file was changed after it was signed.
+var ErrDamaged = errors.New("the file is not what was signed")
+
 // SignPE returns the UEFI program with one more signature. Equal input and key
 // give equal bytes. Signing twice with the same key adds nothing.
 func SignPE(image []byte, signer Pair) ([]byte, error) {
@@ -70,12 +73,8 @@ func VerifyPE(image []byte, trusted ...*x509.Certificate) (*x509.Certificate, er
 	}
 	want := file.Digest()
 	for _, signature := range signatures {
-		p, err := parseSignedData(signature)
-		if err != nil || !p.contentType.Equal(oidSpcIndirectData) || p.content == nil {
-			continue
-		}
-		got, ok := imageDigest(p.content)
-		if !ok || !bytes.Equal(got, want[:]) {
+		p, ok := namesDigest(signature, want)
+		if !ok {
 			continue
 		}
 		digest, err := contentDigest(p.content)
@@ -87,6 +86,37 @@ func VerifyPE(image []byte, trusted ...*x509.Certificate) (*x509.Certificate, er
 		}
 	}
 	return nil, ErrNotTrusted
+}
+
+// CheckDigest tells whether a signature of the UEFI program names the digest that the
+// program has, whoever signed: whether it is damaged, not whether it is trusted. The
+// error wraps [pe.ErrFormat], [pe.ErrUnsigned] or [ErrDamaged].
+func CheckDigest(image []byte) error {
+	file, err := pe.Parse(image)
+	if err != nil {
+		return err
+	}
+	signatures, err := file.Certificates()
+	if err != nil {
+		return err
+	}
+	want := file.Digest()
+	for _, signature := range signatures {
+		if _, ok := namesDigest(signature, want); ok {
+			return nil
+		}
+	}
+	return ErrDamaged
+}
+
+// namesDigest parses a signature and tells whether it is one over that digest.
+func namesDigest(signature []byte, want [sha256.Size]byte) (*parsed, bool) {
+	p, err := parseSignedData(signature)
+	if err != nil || !p.contentType.Equal(oidSpcIndirectData) || p.content == nil {
+		return nil, false
+	}
+	got, ok := imageDigest(p.content)
+	return p, ok && bytes.Equal(got, want[:])
 }
 
 // contentDigest hashes a DER value without its own tag and length, as PKCS#7

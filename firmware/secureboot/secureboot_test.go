@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stek-edge/stek/firmware/internal/petest"
 	"github.com/stek-edge/stek/firmware/pe"
 	"github.com/stek-edge/stek/firmware/secureboot"
+	"github.com/stek-edge/stek/test/petest"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -142,6 +142,30 @@ func TestVerify(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := secureboot.VerifyPE(c.image, c.trust...); !errors.Is(err, c.want) {
 				t.Fatalf("error %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func TestCheckDigest(t *testing.T) {
+	k := keys(t)
+	good := sign(t, petest.Stub(), k.DB)
+	changed := bytes.Clone(good)
+	changed[0x600] ^= 1
+	for _, c := range []struct {
+		name  string
+		image []byte
+		want  error
+	}{
+		{"as it was signed, by anybody", good, nil},
+		{"signed twice", sign(t, good, k.KEK), nil},
+		{"one bit changed", changed, secureboot.ErrDamaged},
+		{"not signed", petest.Stub(), pe.ErrUnsigned},
+		{"not a program", []byte("text"), pe.ErrFormat},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := secureboot.CheckDigest(c.image); !errors.Is(err, c.want) {
+				t.Errorf("error %v, want %v", err, c.want)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package uki
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,16 @@ func (i *Image) section(name string) []byte {
 		return nil
 	}
 	return i.file.FileData(s)
+}
+
+// SectionDigest is the SHA-256 of what the file holds of a section, false if there is
+// no such section. Two builds of an image are compared by it.
+func (i *Image) SectionDigest(name string) ([sha256.Size]byte, bool) {
+	s, ok, _ := i.file.Find(name)
+	if !ok {
+		return [sha256.Size]byte{}, false
+	}
+	return sha256.Sum256(i.file.FileData(s)), true
 }
 
 // Initrd is the initramfs inside the image.

@@ -118,13 +118,23 @@ func (i *Image) PCRPublicKey() (*rsa.PublicKey, error) {
 	if text == "" {
 		return nil, nil
 	}
-	block, _ := pem.Decode([]byte(text))
+	key, err := ParsePCRPublicKey([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("reading the %s section: %w", sectionPCRPKey, err)
+	}
+	return key, nil
+}
+
+// ParsePCRPublicKey reads such a key where systemd-stub put it:
+// /.extra/tpm2-pcr-public-key.pem (systemd-stub(7)).
+func ParsePCRPublicKey(text []byte) (*rsa.PublicKey, error) {
+	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "PUBLIC KEY" {
-		return nil, fmt.Errorf("the %s section holds no PEM public key", sectionPCRPKey)
+		return nil, errors.New("not a PEM public key")
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading the %s section: %w", sectionPCRPKey, err)
+		return nil, err
 	}
 	return rsa2048(key)
 }

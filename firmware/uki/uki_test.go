@@ -15,9 +15,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stek-edge/stek/firmware/internal/petest"
 	"github.com/stek-edge/stek/firmware/pe"
 	"github.com/stek-edge/stek/firmware/uki"
+	"github.com/stek-edge/stek/test/petest"
 )
 
 // testKey is an RSA key that exists for these tests only, so that signatures

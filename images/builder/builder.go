@@ -2,11 +2,14 @@ package builder
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stek-edge/stek/firmware/secureboot"
@@ -33,6 +36,10 @@ type Options struct {
 	Epoch   time.Time        // time stamp of everything in the image
 	Level   int              // zstd level of the root, 0 for the builder's own choice
 	Report  component.Report
+
+	// Digests of the program that builds and of the one that is built in. Whatever
+	// else decides the bytes of a result is part of one of them.
+	self, program string
 }
 
 // DefaultEpoch is the time stamp of an image when nobody asks for another. It is a
@@ -41,21 +48,30 @@ var DefaultEpoch = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 // Result tells what was built.
 type Result struct {
-	Output   string          `json:"output"`
-	Version  string          `json:"version"`
-	RootHash string          `json:"root-hash"`
-	K3s      string          `json:"k3s"`
-	Sizes    []root.PartSize `json:"sizes"`           // of the root, before it is packed
-	RootSize int64           `json:"root-size"`       // packed, with its hash tree, bytes
-	UKISize  int64           `json:"uki-size"`        // bytes
-	NewKeys  bool            `json:"new-keys"`        // the key directory was made
-	Lock     lock.Difference `json:"lock-difference"` // against the lock before
-	Warnings []string        `json:"warnings,omitempty"`
+	Output string `json:"output"`
+	SHA256 string `json:"sha256"` // of the image file
+	// Unchanged tells that the file was there already, with just these bytes.
+	Unchanged bool            `json:"unchanged"`
+	Version   string          `json:"version"`
+	RootHash  string          `json:"root-hash"`
+	K3s       string          `json:"k3s"`
+	Sizes     []root.PartSize `json:"sizes"`           // of the root, before it is packed
+	RootSize  int64           `json:"root-size"`       // packed, with its hash tree, bytes
+	UKISize   int64           `json:"uki-size"`        // bytes
+	NewKeys   bool            `json:"new-keys"`        // the key directory was made
+	Lock      lock.Difference `json:"lock-difference"` // against the lock before
+	Warnings  []string        `json:"warnings,omitempty"`
 }
 
 // Build makes an image.
 func Build(ctx context.Context, o Options) (*Result, error) {
 	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	var end func()
+	o.Report, end = beat(o.Report)
+	defer end()
+	if err := o.identify(ctx); err != nil {
 		return nil, err
 	}
 	keys, fresh, err := secureboot.LoadOrCreate(o.Keys, o.Epoch)
@@ -84,21 +100,30 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer closer.Close()
+	if err := o.keymaps(ctx, base.Key, tree, parts); err != nil {
+		return nil, err
+	}
 	made, err := o.root(ctx, base.Key, tree, parts)
 	if err != nil {
 		return nil, err
 	}
 	result.RootHash, result.RootSize, result.Sizes, result.Warnings = made.Verity.RootHash, made.Verity.Size, made.Sizes, made.UnusedRules
-	uki, err := o.uki(tree, made.Verity, keys)
+	about := osRelease(o.Version, parts.k3sLabel, o.K3s)
+	uki, err := o.uki(ctx, base.Key, tree, made.Verity, about, keys)
 	if err != nil {
 		return nil, err
 	}
 	result.UKISize = int64(len(uki.image))
-	if err := o.disk(ctx, uki, made, keys); err != nil {
+	if err := o.disk(ctx, uki, made, keys, result); err != nil {
 		return nil, err
 	}
 	return result, nil
 }
+
+// OptionsError says what was asked for that cannot be built. Nothing was begun.
+type OptionsError struct{ error }
+
+func (e *OptionsError) Unwrap() error { return e.error }
 
 func (o *Options) complete() error {
 	var missing []error
@@ -110,6 +135,14 @@ func (o *Options) complete() error {
 	}
 	if o.K3s != component.Module && o.K3s != component.Release {
 		missing = append(missing, errors.New("say where k3s is to come from: release for production, module (built from source) for development and tests"))
+	}
+	if o.K3s == component.Release {
+		if err := o.Pin.Check(o.Arch); err != nil {
+			missing = append(missing, err)
+		}
+	}
+	if o.Level < 0 || o.Level > root.MaxLevel {
+		missing = append(missing, fmt.Errorf("%d is no zstd level; give one from 1 (fast) to %d (small)", o.Level, root.MaxLevel))
 	}
 	if o.Cache == "" {
 		dir, err := os.UserCacheDir()
@@ -131,7 +164,37 @@ func (o *Options) complete() error {
 	if o.Epoch.IsZero() {
 		o.Epoch = DefaultEpoch
 	}
-	return errors.Join(missing...)
+	if len(missing) > 0 {
+		return &OptionsError{errors.Join(missing...)}
+	}
+	return nil
+}
+
+// identify digests the programs.
+func (o *Options) identify(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("looking at the program itself: %w", err)
+	}
+	if o.self, err = digest(ctx, self, o.Report); err != nil {
+		return err
+	}
+	o.program, err = digest(ctx, o.Stek, o.Report)
+	return err
+}
+
+// keyOf names a result by what decides its bytes. Each part is written with its
+// length, so that no two of them run together.
+func keyOf(parts ...any) string {
+	h := sha256.New()
+	for _, p := range parts {
+		text, ok := p.([]byte)
+		if !ok {
+			text = fmt.Append(nil, p)
+		}
+		fmt.Fprintf(h, "%d:%s\n", len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
 // work is the folder for what is being made.
@@ -153,16 +216,29 @@ func (o *Options) resolve(ctx context.Context) (*root.Resolved, error) {
 	default:
 		mirror = root.Mirror{Archive: o.Mirrors[0], Security: o.Mirrors[1]}
 	}
+	packages, err := root.Packages(o.Arch)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range k3s.RootPackages(o.K3s) {
+		if !slices.Contains(packages.Install, name) {
+			packages.Install = append(packages.Install, name)
+		}
+	}
 	return root.Resolve(ctx, root.Source{
-		Arch: o.Arch, Mirror: mirror, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),
+		Arch: o.Arch, Mirror: mirror, Packages: packages, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),
 	})
 }
 
 // reporter turns the reports of the root's builder into the image's.
 func (o *Options) reporter() root.Reporter {
-	started := time.Now()
+	var task string
+	var began time.Time
 	return func(p root.Progress) {
-		o.Report.Send(component.Progress{Task: p.Message, Unit: "bytes", Done: p.Done, Total: p.Total, Elapsed: time.Since(started)})
+		if p.Message != task {
+			task, began = p.Message, time.Now()
+		}
+		o.Report.Send(component.Progress{Task: task, Unit: "bytes", Done: p.Done, Total: p.Total, Elapsed: time.Since(began)})
 	}
 }
 

@@ -14,9 +14,6 @@ import (
 // Label is the name under which systems show the partition.
 const Label = "STEK"
 
-// Size of the partition in bytes, on a stick and on a disk.
-const Size = 1 << 30
-
 // Paths on the partition.
 const (
 	Folder     = "stek"

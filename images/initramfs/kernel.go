@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/stek-edge/stek/images/kmod"
 )
 
 // kernelModules is what depmod knows of a kernel's modules.
@@ -19,18 +21,6 @@ type kernelModules struct {
 	builtin map[string]bool     // stems
 	soft    map[string][]string // name to names or aliases
 	aliases map[string][]string // "crypto-crc32c" to names; only those without wildcards
-}
-
-// stem is a module's path without ".ko" and compression.
-func stem(file string) string {
-	dir, base := path.Split(file)
-	base, _, _ = strings.Cut(base, ".ko")
-	return dir + base
-}
-
-// moduleName is how the kernel calls a module.
-func moduleName(file string) string {
-	return strings.ReplaceAll(path.Base(stem(file)), "-", "_")
 }
 
 func readKernelModules(fsys fs.FS) (*kernelModules, error) {
@@ -44,24 +34,24 @@ func readKernelModules(fsys fs.FS) (*kernelModules, error) {
 		if !ok || !fs.ValidPath(module) {
 			return nil, fmt.Errorf("modules.dep: line %q is malformed", line)
 		}
-		s := stem(module)
-		k.files[s], k.byName[moduleName(module)] = module, s
+		s := kmod.Stem(module)
+		k.files[s], k.byName[kmod.Name(module)] = module, s
 		for _, d := range strings.Fields(rest) {
-			k.deps[s] = append(k.deps[s], stem(d))
+			k.deps[s] = append(k.deps[s], kmod.Stem(d))
 		}
 	}
 	lists := []struct {
 		name string
 		take func(words []string)
 	}{
-		{"modules.builtin", func(words []string) { k.builtin[stem(words[0])] = true }},
+		{"modules.builtin", func(words []string) { k.builtin[kmod.Stem(words[0])] = true }},
 		{"modules.softdep", func(words []string) {
 			if len(words) < 3 || words[0] != "softdep" {
 				return
 			}
 			for _, w := range words[2:] {
 				if !strings.HasSuffix(w, ":") {
-					name := strings.ReplaceAll(words[1], "-", "_")
+					name := kmod.Underscored(words[1])
 					k.soft[name] = append(k.soft[name], w)
 				}
 			}
@@ -107,7 +97,7 @@ func (k *kernelModules) choose(wishes []wish) (chosen, missing []string, err err
 				return err
 			}
 		}
-		for _, wanted := range k.soft[moduleName(s)] {
+		for _, wanted := range k.soft[kmod.Name(s)] {
 			for _, d := range k.resolve(wanted) {
 				if err := add(d); err != nil {
 					return err
@@ -146,12 +136,12 @@ func (k *kernelModules) choose(wishes []wish) (chosen, missing []string, err err
 // all that answer to an alias, such as the drivers of "crypto-crc32c", without which
 // ext4 does not mount. None is left when the driver is built in, or not built.
 func (k *kernelModules) resolve(wanted string) []string {
-	if s, ok := k.byName[strings.ReplaceAll(wanted, "-", "_")]; ok {
+	if s, ok := k.byName[kmod.Underscored(wanted)]; ok {
 		return []string{s}
 	}
 	var stems []string
 	for _, name := range k.aliases[wanted] {
-		if s, ok := k.byName[strings.ReplaceAll(name, "-", "_")]; ok {
+		if s, ok := k.byName[kmod.Underscored(name)]; ok {
 			stems = append(stems, s)
 		}
 	}
@@ -177,14 +167,14 @@ func (k *kernelModules) index(chosen []string) []byte {
 func cutLines(data []byte, chosen []string, word func(words []string) string) ([]byte, error) {
 	names := map[string]bool{}
 	for _, s := range chosen {
-		names[moduleName(s)] = true
+		names[kmod.Name(s)] = true
 	}
 	var out bytes.Buffer
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
-		if len(words) < 2 || words[0] == "#" || names[strings.ReplaceAll(word(words), "-", "_")] {
+		if len(words) < 2 || words[0] == "#" || names[kmod.Underscored(word(words))] {
 			out.WriteString(lines.Text() + "\n")
 		}
 	}

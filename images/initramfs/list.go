@@ -1,12 +1,12 @@
 package initramfs
 
 import (
-	"bufio"
-	"bytes"
 	_ "embed"
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/stek-edge/stek/images/wordlist"
 )
 
 //go:embed modules.list
@@ -22,26 +22,17 @@ type wish struct {
 // errors.
 func parseList(name string, data []byte, arch string) ([]wish, error) {
 	var wishes []wish
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		words := strings.Fields(text)
-		if len(words) == 0 {
-			continue
-		}
+	err := wordlist.Each(name, data, func(words []string) error {
 		if len(words) < 2 || len(words) > 3 || words[0] != "need" && words[0] != "want" {
-			return nil, fmt.Errorf("%s:%d: want \"need|want PATTERN [ARCH]\", found %q", name, n, strings.TrimSpace(text))
+			return fmt.Errorf("want \"need|want PATTERN [ARCH]\", found %q", strings.Join(words, " "))
 		}
 		if _, err := path.Match(words[1], ""); err != nil || strings.HasPrefix(words[1], "/") {
-			return nil, fmt.Errorf("%s:%d: pattern %q is malformed", name, n, words[1])
+			return fmt.Errorf("pattern %q is malformed", words[1])
 		}
-		if len(words) == 3 && words[2] != arch {
-			continue
+		if len(words) == 2 || words[2] == arch {
+			wishes = append(wishes, wish{pattern: words[1], must: words[0] == "need"})
 		}
-		wishes = append(wishes, wish{pattern: words[1], must: words[0] == "need"})
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return wishes, nil
+		return nil
+	})
+	return wishes, err
 }

@@ -14,7 +14,8 @@ import (
 
 	"github.com/cavaliergopher/cpio"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+
+	"github.com/stek-edge/stek/images/kmod"
 )
 
 // Options say what goes into an initramfs.
@@ -133,7 +134,7 @@ func moduleFiles(o Options, s *Summary) ([]File, error) {
 	base := "usr/lib/modules/" + o.KernelVersion
 	var files []File
 	for _, m := range chosen {
-		data, err := readModule(o.Modules, kernel.files[m])
+		data, err := kmod.Read(o.Modules, kernel.files[m])
 		if err != nil {
 			return nil, err
 		}
@@ -165,40 +166,6 @@ func moduleFiles(o Options, s *Summary) ([]File, error) {
 		files = append(files, File{path.Join(base, list.name), 0o644, data})
 	}
 	return files, nil
-}
-
-// readModule reads a module and unpacks it: Debian packs modules with xz.
-func readModule(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading a module: %w", err)
-	}
-	defer f.Close()
-	var r io.Reader = f
-	switch path.Ext(name) {
-	case ".ko":
-	case ".xz":
-		if r, err = xz.NewReader(f); err != nil {
-			return nil, fmt.Errorf("unpacking module %s: %w", name, err)
-		}
-	case ".zst":
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, fmt.Errorf("unpacking module %s: %w", name, err)
-		}
-		defer z.Close()
-		r = z
-	default:
-		return nil, fmt.Errorf("module %s is packed in a way that is not known", name)
-	}
-	data, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("unpacking module %s: %w", name, err)
-	}
-	if !bytes.HasPrefix(data, []byte("\x7fELF")) {
-		return nil, fmt.Errorf("module %s is not an ELF object", name)
-	}
-	return data, nil
 }
 
 // archive writes a newc cpio (kernel documentation, "initramfs buffer format"):

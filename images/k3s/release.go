@@ -71,8 +71,8 @@ func layout(base, version, arch string) (release, error) {
 	return r, nil
 }
 
-// check tells whether the pin is complete, before anything is downloaded.
-func (p Pin) check(arch string) error {
+// Check tells whether the pin is complete, before anything is downloaded.
+func (p Pin) Check(arch string) error {
 	if !releaseForm.MatchString(p.Version) {
 		return &PinError{Field: "version", Value: p.Version, Remedy: remedyVersion}
 	}
@@ -94,7 +94,7 @@ func (p Pin) check(arch string) error {
 // addRelease downloads the official binary and images, or uses those that an
 // earlier run has. What was downloaded is checked against the pin each time.
 func addRelease(ctx context.Context, o Options) (Added, error) {
-	if err := o.Pin.check(o.Arch); err != nil {
+	if err := o.Pin.Check(o.Arch); err != nil {
 		return Added{}, err
 	}
 	r, err := layout(o.URL, o.Pin.Version, o.Arch)
@@ -120,8 +120,15 @@ func addRelease(ctx context.Context, o Options) (Added, error) {
 		}
 		got.Files = append(got.Files, component.File{Path: f.target, Mode: f.mode, Host: host})
 		got.Components = append(got.Components, component.Component{
-			Name: f.name, Version: o.Pin.Version, SHA256: f.sum, Source: component.Release, Origin: fetch.URL, Production: true,
+			Name: f.name, Version: o.Pin.Version, SHA256: f.sum, Source: component.Release, Production: true,
+			// Not the address: a mirror gives the same file, and its name is nobody else's business.
+			Origin: "k3s release " + o.Pin.Version + ", " + f.file,
 		})
+		if f.file == r.images {
+			if got.Images, err = imageNames(host); err != nil {
+				return Added{}, err
+			}
+		}
 	}
 	return got, nil
 }

@@ -49,7 +49,7 @@ func Published(ctx context.Context, o Options, version string) (Pin, error) {
 		return Pin{}, fmt.Errorf("reading %s: %w", req.URL, err)
 	}
 	pin := Pin{Version: version, Binary: sums[r.binary], Images: sums[r.images]}
-	if err := pin.check(o.Arch); err != nil {
+	if err := pin.Check(o.Arch); err != nil {
 		return Pin{}, fmt.Errorf("reading %s: %w", req.URL, err)
 	}
 	return pin, nil

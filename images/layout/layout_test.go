@@ -18,6 +18,7 @@ import (
 
 	"github.com/stek-edge/stek/images/esp"
 	"github.com/stek-edge/stek/images/layout"
+	"github.com/stek-edge/stek/installer/disk"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
@@ -84,14 +85,14 @@ func TestStickIsCleanToOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, _ := table.Find(layout.RootA)
+	p, _ := table.Find(disk.RootA)
 	got, err := io.ReadAll(io.NewSectionReader(f, p.Start, p.Size))
 	if err != nil || !bytes.Equal(got, root) {
 		t.Errorf("the root is not in its partition: %d bytes, %v", len(got), err)
 	}
 
 	// fsck.fat takes no offset: copy the partition out, with its holes.
-	p, _ = table.Find(layout.ESP)
+	p, _ = table.Find(disk.ESP)
 	espImage := filepath.Join(t.TempDir(), "esp.img")
 	if out, err := exec.Command("dd", "if="+f.Name(), "of="+espImage, "bs=1M", "conv=sparse",
 		fmt.Sprintf("skip=%d", p.Start>>20), fmt.Sprintf("count=%d", p.Size>>20)).CombinedOutput(); err != nil {
@@ -214,7 +215,7 @@ func table(t testing.TB, sector int, partitions ...*gpt.Partition) []byte {
 }
 
 func state(start, end uint64) *gpt.Partition {
-	return &gpt.Partition{Index: int(start), Name: layout.State, Type: layout.TypeLUKS, GUID: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Start: start, End: end}
+	return &gpt.Partition{Index: int(start), Name: disk.State, Type: disk.TypeLUKS, GUID: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", Start: start, End: end}
 }
 
 func TestReadGPT(t *testing.T) {
@@ -261,10 +262,10 @@ func TestReadGPT(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := layout.Partition{
-				Index: 1, Name: layout.State, Type: layout.TypeLUKS, GUID: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
+				Index: 1, Name: disk.State, Type: disk.TypeLUKS, GUID: "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee",
 				Start: 64 * int64(c.sector), Size: 64 * int64(c.sector),
 			}
-			if p, ok := got.Find(layout.State); !ok || p != want || got.FromBackup != c.backup || got.SectorSize != c.sector {
+			if p, ok := got.Find(disk.State); !ok || p != want || got.FromBackup != c.backup || got.SectorSize != c.sector {
 				t.Errorf("%+v (%v), want %+v", got, ok, want)
 			}
 		})
@@ -280,7 +281,7 @@ func TestTwoPartitionsOfOneName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, ok := got.Find(layout.State); ok {
+	if p, ok := got.Find(disk.State); ok {
 		t.Errorf("found %+v", p)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/diskfs/go-diskfs/partition/gpt"
 
 	"github.com/stek-edge/stek/images/fat"
+	"github.com/stek-edge/stek/installer/disk"
 )
 
 // ErrNoGPT says that a disk or image has no usable GUID partition table.
@@ -240,9 +241,9 @@ func findESP(r io.ReaderAt, size int64) (Partition, error) {
 	if err != nil {
 		return Partition{}, err
 	}
-	p, ok := table.Find(ESP)
-	if !ok || p.Type != TypeESP {
-		return Partition{}, fmt.Errorf("there is no EFI system partition named %q; is this an image made by stek?", ESP)
+	p, ok := table.Find(disk.ESP)
+	if !ok || p.Type != disk.TypeESP {
+		return Partition{}, fmt.Errorf("there is no EFI system partition named %q; is this an image made by stek?", disk.ESP)
 	}
 	return p, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/images/esp"
 	"github.com/stek-edge/stek/images/fat"
+	"github.com/stek-edge/stek/installer/disk"
 )
 
 // sector is the logical sector size of an image. Sticks and cards have it too.
@@ -38,25 +39,25 @@ func (s Stick) Table() (*Table, int64, error) {
 	if s.RootSize <= 0 || s.RootSize%4096 != 0 {
 		return nil, 0, fmt.Errorf("the root has %d bytes, not a multiple of 4096", s.RootSize)
 	}
-	rootType, err := RootType(s.ESP.Arch)
+	rootType, err := disk.RootType(s.ESP.Arch)
 	if err != nil {
 		return nil, 0, err
 	}
-	rootGUID, err := RootGUID(s.RootHash)
+	rootGUID, err := disk.RootGUID(s.RootHash)
 	if err != nil {
 		return nil, 0, err
 	}
-	rootStart := int64(Alignment + esp.Size)
+	rootStart := int64(disk.Alignment + disk.ESPSize)
 	table := &Table{
 		GUID:       derive(s.RootHash, "stick").String(),
 		SectorSize: sector,
 		Partitions: []Partition{
-			{Index: 1, Name: ESP, Type: TypeESP, GUID: derive(s.RootHash, "stick esp").String(), Start: Alignment, Size: esp.Size},
-			{Index: 2, Name: RootA, Type: rootType, GUID: rootGUID, Start: rootStart, Size: s.RootSize},
+			{Index: 1, Name: disk.ESP, Type: disk.TypeESP, GUID: derive(s.RootHash, "stick esp").String(), Start: disk.Alignment, Size: disk.ESPSize},
+			{Index: 2, Name: disk.RootA, Type: rootType, GUID: rootGUID, Start: rootStart, Size: s.RootSize},
 		},
 	}
-	end := (rootStart + s.RootSize + Alignment - 1) / Alignment * Alignment
-	return table, end + Alignment, nil // the last MiB holds the backup table
+	end := (rootStart + s.RootSize + disk.Alignment - 1) / disk.Alignment * disk.Alignment
+	return table, end + disk.Alignment, nil // the last MiB holds the backup table
 }
 
 // WriteStick writes an image into a file, in place of what it held. Parts that

@@ -12,10 +12,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
 // baseFormat changes when the same packages would give another base tar.
-const baseFormat = "stek base 1"
+const baseFormat = "stek base 2"
 
 // dpkgOptions keep documentation and translations out; licences stay in.
 var dpkgOptions = []string{
@@ -119,7 +121,8 @@ func (r *Resolved) download(ctx context.Context) (map[string]string, error) {
 			install = append(install, p.Name+"="+p.Version)
 		}
 	}
-	s.Progress.bytes("download", fmt.Sprintf("%d packages", len(r.Packages)), 0, total)
+	stop := r.watch(total)
+	defer stop()
 	if err := r.apt.run(ctx, nil, "apt-get", install...); err != nil {
 		return nil, err
 	}
@@ -142,8 +145,41 @@ func (r *Resolved) download(ctx context.Context) (map[string]string, error) {
 		}
 		debs[p.Name] = name
 	}
-	s.Progress.bytes("download", fmt.Sprintf("%d packages", len(r.Packages)), total, total)
 	return debs, r.sweep(dir)
+}
+
+// watch reports how much of the packages is there, until the returned function is
+// called: apt itself says nothing that could be counted.
+func (r *Resolved) watch(total int64) (stop func()) {
+	report := func() {
+		var have int64
+		for _, p := range r.Packages {
+			for _, dir := range []string{r.apt.archives(), filepath.Join(r.apt.archives(), "partial"), filepath.Join(r.apt.dir, "unpack")} {
+				if info, err := os.Stat(filepath.Join(dir, debName(p))); err == nil {
+					have += info.Size()
+					break
+				}
+			}
+		}
+		r.Source.Progress.bytes("download", fmt.Sprintf("downloading %d packages", len(r.Packages)), min(have, total), total)
+	}
+	report()
+	end := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				report()
+			case <-end:
+				report()
+				return
+			}
+		}
+	})
+	return func() { close(end); running.Wait() }
 }
 
 // debName is the file name that apt gives to a downloaded package: the colon of an
@@ -199,10 +235,12 @@ func (r *Resolved) mmdebstrap(ctx context.Context, tar string) error {
 	if os.Geteuid() == 0 {
 		mode = "root"
 	}
+	// Sorted: the order in which packages are asked for must not matter.
+	include := slices.Sorted(slices.Values(s.Packages.Install))
 	args := []string{
 		"--mode=" + mode, "--variant=essential", "--format=tar", "--architectures=" + s.Arch,
 		"--skip=update",
-		"--include=" + strings.Join(s.Packages.Install, ","),
+		"--include=" + strings.Join(include, ","),
 		"--setup-hook=sync-in '" + r.apt.lists() + "' /var/lib/apt/lists",
 		`--setup-hook=mkdir -p "$1"/var/cache/apt/archives/partial`,
 		"--setup-hook=sync-in '" + r.apt.archives() + "' /var/cache/apt/archives",

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/stek-edge/stek/images/kmod"
 )
 
 const firmwareDir = "usr/lib/firmware"
@@ -31,7 +33,7 @@ func selectModules(t *Tree, version string, rules *Rules) (map[string]bool, erro
 	soft := parseSoftdep(indexes["modules.softdep"], indexes["modules.alias"])
 	byName := map[string]string{}
 	for module := range deps {
-		byName[moduleName(module)] = module
+		byName[kmod.Name(module)] = module
 	}
 
 	keep := map[string]bool{base: true}
@@ -50,7 +52,7 @@ func selectModules(t *Tree, version string, rules *Rules) (map[string]bool, erro
 				return err
 			}
 		}
-		for _, name := range soft[moduleName(module)] {
+		for _, name := range soft[kmod.Name(module)] {
 			// A soft dependency may be built in, or not built at all.
 			if d, ok := byName[name]; ok {
 				if err := add(d); err != nil {
@@ -61,7 +63,7 @@ func selectModules(t *Tree, version string, rules *Rules) (map[string]bool, erro
 		return nil
 	}
 	for module := range deps {
-		if rules.Keep(moduleStem(module), false) {
+		if rules.Keep(kmod.Stem(module), false) {
 			if err := add(module); err != nil {
 				return nil, err
 			}

@@ -43,7 +43,7 @@ func (r *Resolved) merge(ctx context.Context, work, out, installed string, debs 
 		if !p.Unpacked {
 			continue
 		}
-		r.Source.Progress.say("unpack", p.Name)
+		r.Source.Progress.say("unpack", "unpacking "+p.Name)
 		closer, err := r.unpack(ctx, tree, filepath.Join(work, p.Name+".tar"), debs[p.Name])
 		if err != nil {
 			return fmt.Errorf("unpacking %s: %w", p.Name, err)
@@ -62,6 +62,7 @@ func (r *Resolved) merge(ctx context.Context, work, out, installed string, debs 
 	} else if r.Source.Packages.Kernel != "" {
 		return err
 	}
+	r.Source.Progress.say("unpack", "writing the base")
 	return writeTarFile(tree, out, r.Source)
 }
 

@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/stek-edge/stek/images/kmod"
 )
 
 // modulesDir is where Debian's kernels keep modules on a merged-/usr system.
@@ -112,12 +114,12 @@ func cutOrder(t *Tree, base string, order *Entry) ([]byte, error) {
 	}
 	have := map[string]bool{}
 	for e := range t.Below(base) {
-		have[moduleStem(strings.TrimPrefix(e.Path, base+"/"))] = true
+		have[kmod.Stem(strings.TrimPrefix(e.Path, base+"/"))] = true
 	}
 	var out bytes.Buffer
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for lines.Scan() {
-		if have[moduleStem(lines.Text())] {
+		if have[kmod.Stem(lines.Text())] {
 			fmt.Fprintln(&out, lines.Text())
 		}
 	}
@@ -136,19 +138,6 @@ func extract(e *Entry, to string) error {
 	}
 	_, err = io.Copy(f, r)
 	return errors.Join(err, f.Close())
-}
-
-// moduleStem is a module's path without ".ko" and compression:
-// "kernel/drivers/net/veth".
-func moduleStem(name string) string {
-	dir, base := path.Split(name)
-	base, _, _ = strings.Cut(base, ".ko")
-	return dir + base
-}
-
-// moduleName is how the kernel calls a module: "virtio_net".
-func moduleName(name string) string {
-	return strings.ReplaceAll(path.Base(moduleStem(name)), "-", "_")
 }
 
 // parseModulesDep reads modules.dep: for each module the modules that it needs, as
@@ -183,13 +172,13 @@ func parseSoftdep(softdep, alias []byte) map[string][]string {
 		if len(words) < 3 || words[0] != "softdep" {
 			continue
 		}
-		name := strings.ReplaceAll(words[1], "-", "_")
+		name := kmod.Underscored(words[1])
 		for _, w := range words[2:] {
 			if strings.HasSuffix(w, ":") {
 				continue
 			}
 			for _, target := range append([]string{w}, aliases[w]...) {
-				soft[name] = append(soft[name], strings.ReplaceAll(target, "-", "_"))
+				soft[name] = append(soft[name], kmod.Underscored(target))
 			}
 		}
 	}

@@ -1,12 +1,12 @@
 package root
 
 import (
-	"bufio"
-	"bytes"
 	_ "embed"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/stek-edge/stek/images/wordlist"
 )
 
 //go:embed packages.list
@@ -33,21 +33,15 @@ var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 func ParsePackageList(name string, data []byte, arch string) (PackageList, error) {
 	var list PackageList
 	seen := map[string]bool{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		words := strings.Fields(text)
-		if len(words) == 0 {
-			continue
-		}
+	err := wordlist.Each(name, data, func(words []string) error {
 		if len(words) < 2 || len(words) > 3 || !packageName.MatchString(words[1]) {
-			return PackageList{}, fmt.Errorf("%s:%d: want \"install|unpack|kernel NAME [ARCH]\", found %q", name, n, strings.TrimSpace(text))
+			return fmt.Errorf("want \"install|unpack|kernel NAME [ARCH]\", found %q", strings.Join(words, " "))
 		}
 		if len(words) == 3 && words[2] != arch {
-			continue
+			return nil
 		}
 		if seen[words[1]] {
-			return PackageList{}, fmt.Errorf("%s:%d: package %s stands there twice", name, n, words[1])
+			return fmt.Errorf("package %s stands there twice", words[1])
 		}
 		seen[words[1]] = true
 		switch words[0] {
@@ -57,15 +51,16 @@ func ParsePackageList(name string, data []byte, arch string) (PackageList, error
 			list.Unpack = append(list.Unpack, words[1])
 		case "kernel":
 			if list.Kernel != "" {
-				return PackageList{}, fmt.Errorf("%s:%d: a second kernel, %s is there already", name, n, list.Kernel)
+				return fmt.Errorf("a second kernel, %s is there already", list.Kernel)
 			}
 			list.Kernel = words[1]
 		default:
-			return PackageList{}, fmt.Errorf("%s:%d: %q is not install, unpack or kernel", name, n, words[0])
+			return fmt.Errorf("%q is not install, unpack or kernel", words[0])
 		}
-	}
-	if err := lines.Err(); err != nil {
-		return PackageList{}, fmt.Errorf("reading %s: %w", name, err)
+		return nil
+	})
+	if err != nil {
+		return PackageList{}, err
 	}
 	if len(list.Install) == 0 {
 		return PackageList{}, fmt.Errorf("%s: no package to install", name)

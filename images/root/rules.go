@@ -1,12 +1,12 @@
 package root
 
 import (
-	"bufio"
-	"bytes"
 	_ "embed"
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/stek-edge/stek/images/wordlist"
 )
 
 //go:embed root.rules
@@ -37,28 +37,23 @@ type rule struct {
 // errors.
 func ParseRules(name string, data []byte) (*Rules, error) {
 	r := &Rules{}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		words := strings.Fields(text)
-		if len(words) == 0 {
-			continue
-		}
+	err := wordlist.Each(name, data, func(words []string) error {
 		if len(words) != 2 || words[0] != "keep" && words[0] != "drop" {
-			return nil, fmt.Errorf("%s:%d: want \"keep PATTERN\" or \"drop PATTERN\", found %q", name, n, strings.TrimSpace(text))
+			return fmt.Errorf("want \"keep PATTERN\" or \"drop PATTERN\", found %q", strings.Join(words, " "))
 		}
 		pattern := words[1]
 		if strings.HasPrefix(pattern, "/") || strings.HasSuffix(pattern, "/") || strings.Contains(pattern, "//") {
-			return nil, fmt.Errorf("%s:%d: pattern %q must be relative and without empty names", name, n, pattern)
+			return fmt.Errorf("pattern %q must be relative and without empty names", pattern)
 		}
 		prefix := pattern
 		if i := strings.IndexAny(pattern, "*?"); i >= 0 {
 			prefix = pattern[:i]
 		}
 		r.rules = append(r.rules, rule{keep: words[0] == "keep", pattern: pattern, prefix: prefix, match: globExpression(pattern)})
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return r, nil
 }

@@ -25,6 +25,9 @@ type SquashOptions struct {
 // DefaultLevel is the zstd level of a root.
 const DefaultLevel = 15
 
+// MaxLevel is the highest one (zstd(1), with --ultra).
+const MaxLevel = 22
+
 // squashBlock is the size of a squashfs block. Larger blocks pack better and make a
 // page fault on a small program read more.
 const squashBlock = 256 << 10
@@ -39,7 +42,7 @@ func Squash(ctx context.Context, t *Tree, name string, o SquashOptions) (err err
 	if jobs == 0 {
 		jobs = runtime.NumCPU()
 	}
-	if level < 1 || level > 22 {
+	if level < 1 || level > MaxLevel {
 		return fmt.Errorf("packing the root: zstd has no level %d", level)
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(name), ".squash-*")

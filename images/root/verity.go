@@ -26,16 +26,6 @@ type VerityTree struct {
 	UUID       string // in the superblock
 }
 
-// PartitionGUID is the GUID of the partition that holds this root: the first 16
-// bytes of the root hash, in the order in which they are printed.
-func (v VerityTree) PartitionGUID() (uuid.UUID, error) {
-	hash, err := hex.DecodeString(v.RootHash)
-	if err != nil || len(hash) < 16 {
-		return uuid.UUID{}, fmt.Errorf("root hash %q is not hex", v.RootHash)
-	}
-	return uuid.FromBytes(hash[:16])
-}
-
 var rootHashLine = regexp.MustCompile(`(?m)^Root hash:\s*([0-9a-f]{64})$`)
 
 // Verity appends the dm-verity superblock and hash tree (format 1, SHA-256) to a

@@ -33,14 +33,24 @@ type WrongDeviceError struct {
 }
 
 func (e *WrongDeviceError) Error() string {
-	return fmt.Sprintf("%s is not the disk that was chosen any more (%s): look at the machine again and choose again", e.Path, e.Differs)
+	return fmt.Sprintf("%s is not the disk that was chosen any more (%s)", e.Path, e.Differs)
+}
+
+// Remedy says what a person can do.
+func (e *WrongDeviceError) Remedy() string {
+	return "leave the disks as they are and start again: the machine is looked at anew"
 }
 
 // BusyError says that the kernel or another program holds a disk.
 type BusyError struct{ Path string }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s is in use: unmount what is on it, or start the machine from the installer stick", e.Path)
+	return fmt.Sprintf("%s is in use", e.Path)
+}
+
+// Remedy says what a person can do.
+func (e *BusyError) Remedy() string {
+	return "unmount what is on it, or start the machine from the installer stick, which uses no disk"
 }
 
 // Open opens the whole disk that was chosen, for this program alone (O_EXCL), and
@@ -109,6 +119,10 @@ func OpenPartition(roots hardware.Roots, disk string, p Part) (*Device, error) {
 	}
 	return d, nil
 }
+
+// OpenBlock opens a block device for this program alone without asking what it is. It
+// is for tests and measurements: what is to be installed to goes through [Open].
+func OpenBlock(roots hardware.Roots, path string) (*Device, error) { return openDevice(roots, path) }
 
 func openDevice(roots hardware.Roots, path string) (*Device, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -8,7 +9,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Names of the partitions of an installed disk, in their order.
+// Names of the partitions of an installed disk, in their order. A stick has the first
+// two, and takes them from here.
 const (
 	ESP   = "esp"
 	RootA = "root-a"
@@ -16,8 +18,9 @@ const (
 	State = "state"
 )
 
-// Partition types. The root types are those of the Discoverable Partitions
-// Specification; the last is its type for a LUKS volume.
+// Partition types (UEFI 2.10, table 5.7, and the Discoverable Partitions
+// Specification). The last is for LUKS containers; that specification's own types
+// for encrypted data would make stock tools mount it by themselves.
 const (
 	TypeESP       = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 	TypeRootAMD64 = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
@@ -30,11 +33,11 @@ const (
 // 2 GiB), one update of them and the logs; with it the smallest disk is just below
 // what is sold as 16 GB, down to the eMMC modules that have 15.5.
 const (
-	align       = 1 << 20
+	Alignment   = 1 << 20 // of partitions; as much is free before the first one
 	ESPSize     = 1 << 30
 	RootSize    = 4 << 30
 	MinState    = 5 << 30
-	MinDiskSize = align + ESPSize + 2*RootSize + MinState + align
+	MinDiskSize = Alignment + ESPSize + 2*RootSize + MinState + Alignment
 )
 
 // Part is one partition to be made. Sizes and places are in bytes.
@@ -74,6 +77,19 @@ type IDs struct {
 	State string `json:"state"`
 }
 
+// Valid tells whether a table can have these identities. A journal that a power cut or
+// a bad stick has damaged may hold anything.
+func (ids IDs) Valid() bool {
+	seen := map[string]bool{}
+	for _, id := range []string{ids.Disk, ids.ESP, ids.RootB, ids.State} {
+		if u, err := uuid.Parse(id); err != nil || u == uuid.Nil || u.String() != id || seen[id] {
+			return false
+		}
+		seen[id] = true
+	}
+	return true
+}
+
 // NewIDs makes identities from a source of randomness (crypto/rand.Reader).
 func NewIDs(random io.Reader) (IDs, error) {
 	var out [4]string
@@ -87,12 +103,23 @@ func NewIDs(random io.Reader) (IDs, error) {
 	return IDs{out[0], out[1], out[2], out[3]}, nil
 }
 
+// RootType is the partition type of a root for an architecture, in GOARCH's spelling.
+func RootType(arch string) (string, error) {
+	switch arch {
+	case "amd64":
+		return TypeRootAMD64, nil
+	case "arm64":
+		return TypeRootARM64, nil
+	}
+	return "", fmt.Errorf("no partition type is known for a root of the architecture %q", arch)
+}
+
 // RootGUID is the GUID of the partition that holds a root: the first 16 bytes of
 // its verity root hash, written out in order (Discoverable Partitions
 // Specification).
 func RootGUID(rootHash []byte) (string, error) {
-	if len(rootHash) < 16 {
-		return "", fmt.Errorf("a root hash of %d bytes is too short for a partition GUID", len(rootHash))
+	if len(rootHash) != sha256.Size {
+		return "", fmt.Errorf("a root hash has %d bytes, not %d", sha256.Size, len(rootHash))
 	}
 	return uuid.UUID(rootHash[:16]).String(), nil
 }
@@ -109,9 +136,9 @@ func Plan(size uint64, sector uint32, arch string, rootHash []byte, ids IDs) (La
 	if size < MinDiskSize {
 		return Layout{}, fmt.Errorf("planning the partitions: %w: %d bytes of %d", ErrTooSmall, size, uint64(MinDiskSize))
 	}
-	rootType := map[string]string{"amd64": TypeRootAMD64, "arm64": TypeRootARM64}[arch]
-	if rootType == "" {
-		return Layout{}, fmt.Errorf("planning the partitions: no root partition type for %q", arch)
+	rootType, err := RootType(arch)
+	if err != nil {
+		return Layout{}, fmt.Errorf("planning the partitions: %w", err)
 	}
 	rootA, err := RootGUID(rootHash)
 	if err != nil {
@@ -119,9 +146,9 @@ func Plan(size uint64, sector uint32, arch string, rootHash []byte, ids IDs) (La
 	}
 	// The second copy of the table, at most 16 KiB and one sector, ends the disk.
 	// Rounding down to a whole MiB after leaving one out gives it room.
-	end := (size - align) / align * align
+	end := (size - Alignment) / Alignment * Alignment
 	l := Layout{DiskSize: size, SectorSize: sector, GUID: ids.Disk}
-	next := uint64(align)
+	next := uint64(Alignment)
 	add := func(name, kind, guid string, length uint64) {
 		l.Partitions = append(l.Partitions, Part{Number: len(l.Partitions) + 1, Name: name, Type: kind, GUID: guid, Start: next, Size: length})
 		next += length
@@ -146,9 +173,9 @@ func (l Layout) check() error {
 		}
 		seen[id] = true
 	}
-	next := uint64(align)
+	next := uint64(Alignment)
 	for _, p := range l.Partitions {
-		if p.Start < next || p.Size == 0 || p.Start%align != 0 || p.Size%uint64(l.SectorSize) != 0 {
+		if p.Start < next || p.Size == 0 || p.Start%Alignment != 0 || p.Size%uint64(l.SectorSize) != 0 {
 			return fmt.Errorf("planning the partitions: %s at %d does not fit", p.Name, p.Start)
 		}
 		next = p.Start + p.Size

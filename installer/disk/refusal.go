@@ -181,11 +181,17 @@ func several(verdicts []Verdict, possible []hardware.Disk) *Refusal {
 }
 
 func holdsData(verdicts []Verdict, d hardware.Disk) *Refusal {
-	return &Refusal{
+	r := &Refusal{
 		Kind: RefusedHoldsData, Disks: verdicts, Disk: &d, Losses: Losses(d),
 		Message: fmt.Sprintf("the disk %s is not empty", Describe(d)),
 		Remedy:  "if everything on it may be lost, set disk.erase: true in the answer file; otherwise save what is needed first",
 	}
+	if members := Members(d); len(members) > 0 {
+		r.Message = fmt.Sprintf("the disk %s belongs to something that other disks may belong to as well: %s", Describe(d), strings.Join(members, ", "))
+		r.Remedy = "if this is an old disk and all of that may be lost, on the other disks too, set disk.erase: true in the answer file; " +
+			"otherwise save what is needed first"
+	}
+	return r
 }
 
 func holdsStek(verdicts []Verdict, d hardware.Disk) *Refusal {

@@ -3,9 +3,6 @@ package disk
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,23 +11,8 @@ import (
 
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		must(t, os.MkdirAll("testdata", 0o755))
-		must(t, os.WriteFile(path, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	must(t, err)
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (go test -update writes it): %s", path, d)
-	}
-}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -192,12 +174,12 @@ func TestRefusalText(t *testing.T) {
 		mkDisk("/dev/sdb", "4C53", usb, boot),
 	)
 	_, no := Select(inv, preseed.Disk{Erase: true})
-	golden(t, "installed.txt", no.Text())
+	golden.Check(t, "installed.txt", no.Text())
 	_, no = Select(inv, preseed.Disk{Match: preseed.Match{Serial: "S4*"}})
-	golden(t, "no-match.txt", no.Text())
+	golden.Check(t, "no-match.txt", no.Text())
 	inv.Disks[1] = mkDisk("/dev/sda", "WD-1")
 	_, no = Select(inv, preseed.Disk{})
-	golden(t, "several.txt", no.Text())
+	golden.Check(t, "several.txt", no.Text())
 
 	var buf bytes.Buffer
 	must(t, json.NewEncoder(&buf).Encode(no)) // a program reads it too

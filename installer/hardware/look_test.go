@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"flag"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,22 +13,9 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stek-edge/stek/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		must(t, os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	must(t, err)
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s (go test -update writes it): %s", path, d)
-	}
-}
 
 func utf16Bytes(s string) []byte {
 	var out []byte
@@ -147,8 +133,8 @@ func TestLookAtAnOfficePC(t *testing.T) {
 	var text, data bytes.Buffer
 	must(t, WriteText(&text, inv))
 	must(t, Save(&data, inv))
-	golden(t, "office-pc.txt", text.Bytes())
-	golden(t, "office-pc.json", data.Bytes())
+	golden.Check(t, "office-pc.txt", text.Bytes())
+	golden.Check(t, "office-pc.json", data.Bytes())
 }
 
 func diskNamed(t *testing.T, inv *Inventory, name string) Disk {
@@ -319,7 +305,7 @@ func TestBoardWithDeviceTree(t *testing.T) {
 	}
 	var text bytes.Buffer
 	must(t, WriteText(&text, inv))
-	golden(t, "raspberry-pi.txt", text.Bytes())
+	golden.Check(t, "raspberry-pi.txt", text.Bytes())
 }
 
 func TestPlaceholdersAreNoSerials(t *testing.T) {

@@ -2,37 +2,15 @@ package k3s
 
 import (
 	"errors"
-	"flag"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares with a file that a reviewer can read.
-func golden(t *testing.T, name string, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s (run with -update after a look):\n%s", file, got)
-	}
-}
 
 // show writes files one below the other.
 func show(files []File) string {
@@ -70,7 +48,7 @@ func TestRender(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "render-"+c.name+".txt", show(files))
+			golden.Check(t, "render-"+c.name+".txt", show(files))
 		})
 	}
 }
@@ -105,7 +83,7 @@ func TestRootFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "root-files.txt", show(files))
+	golden.Check(t, "root-files.txt", show(files))
 	paths := map[string]File{}
 	for _, f := range files {
 		if _, twice := paths[f.Path]; twice {

@@ -6,6 +6,6 @@
 // start, never call a system bad because of a network, and never print a secret.
 //
 //	facts, err := node.Look()
-//	done, err := node.Settle(ctx, facts, secureBoot, "/dev/tpmrm0")
+//	done, err := node.Settle(ctx, facts, "/dev/tpmrm0")
 //	err = facts.Status(ctx, firmware).WriteText(os.Stdout)
 package node

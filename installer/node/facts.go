@@ -16,6 +16,9 @@ import (
 // stateDir is where the state volume is mounted on a node.
 const stateDir = "/state"
 
+// MaintenanceKey is where a node keeps the key with which it changes its key slots.
+const MaintenanceKey = stateDir + "/" + installer.Maintenance
+
 // Facts is what a node knows of itself, read once.
 type Facts struct {
 	Record   installer.Record

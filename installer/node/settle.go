@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/stage1"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -20,94 +20,99 @@ import (
 // let in by somebody with the recovery key). What is to be done follows from how the
 // disk was opened; see vault.NextSteps. It needs no network and no person: the
 // maintenance key on the opened volume lets it add a slot. It returns what it did.
-func Settle(ctx context.Context, f *Facts, secureBoot bool, tpmSpec string) (done []string, err error) {
+func Settle(ctx context.Context, f *Facts, tpmSpec string) (done []string, err error) {
 	m := &vault.Manager{Device: f.Unlocked.Device}
 	if f.Header.Label != vault.Label {
 		if err := m.SetLabel(ctx, vault.Label); err != nil {
 			return nil, err
 		}
 	}
-	before := f.Header.NextSteps(f.Unlocked.Opened, nil)
 	left, err := m.Settle(ctx, f.Unlocked.Opened, nil)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range before {
+	for _, step := range f.Header.NextSteps(f.Unlocked.Opened, nil) {
+		if step.Action == vault.ActionEnrol {
+			break
+		}
 		done = append(done, fmt.Sprintf("%s: %s", step.Action, step.Why))
 	}
-	if len(left) > 0 {
-		if err := f.enrol(ctx, m, secureBoot, tpmSpec); err != nil {
+	changed := len(done) > 0
+	for _, step := range left {
+		switch err := f.enrol(ctx, m, tpmSpec); {
+		case errors.Is(err, ErrNeedsPIN):
+			done = append(done, fmt.Sprintf("not bound: %v", err))
+		case err != nil:
 			return done, fmt.Errorf("binding the key to this machine: %w", err)
+		default:
+			changed = true
+			done = append(done, fmt.Sprintf("%s: %s", step.Action, step.Why))
 		}
 	}
-	if len(done) == 0 {
-		return nil, nil
+	if !changed {
+		return done, nil
 	}
 	return done, f.backUpHeader(ctx, m)
 }
 
-// ErrNeedsPIN says that a key with a PIN cannot be enrolled without the person who
+// ErrNeedsPIN says that a key with a PIN cannot be sealed without the person who
 // knows the PIN.
-var ErrNeedsPIN = errors.New("the key has a PIN, so it cannot be bound without a person; run 'stek key add-tpm --pin' on this box")
+var ErrNeedsPIN = errors.New("the TPM's key has a PIN; type it when the box starts, or run 'stek key reseal' on this box")
 
 // enrol adds a slot with the final policy for the PCRs that stage1 saw at this start.
-func (f *Facts) enrol(ctx context.Context, m *vault.Manager, secureBoot bool, tpmSpec string) error {
-	for _, u := range f.Record.Plan.Unlock {
-		if u.Method == "tpm2" && u.PIN {
-			return ErrNeedsPIN
-		}
-	}
-	sealing := installer.SealFinal
-	if secureBoot {
-		sealing = installer.SealSigned
-	}
-	key, err := os.ReadFile(filepath.Join(stateDir, installer.Maintenance))
-	if err != nil {
-		return fmt.Errorf("reading the maintenance key: %w", err)
-	}
-	defer clear(key)
+func (f *Facts) enrol(ctx context.Context, m *vault.Manager, tpmSpec string) error {
 	chip, err := tpm.Open(tpmSpec)
 	if err != nil {
 		return err
 	}
 	defer chip.Close()
-	policy, err := f.policy(sealing)
+	if f.Unlocked.Known == stage1.KnownMissing {
+		if err := chip.WriteIdentity(ctx, tpm.IdentityIndex, f.Unlocked.Identity); err != nil {
+			return fmt.Errorf("telling the TPM which volume belongs to this box: %w", err)
+		}
+	}
+	sealed, err := f.sealedKey(ctx, chip)
 	if err != nil {
 		return err
 	}
-	_, err = m.AddTPM2(ctx, key, chip, vault.TPM2Options{Policy: policy})
-	return err
-}
-
-// policy makes the final policy. With a signed one the key comes from the UKI that
-// was started.
-func (f *Facts) policy(sealing string) (policy tpm.Policy, err error) {
-	if sealing == installer.SealFinal {
-		return installer.FinalPolicy(f.Unlocked.PCRs)
+	defer sealed.Wipe()
+	auth, err := os.ReadFile(MaintenanceKey)
+	if err != nil {
+		return fmt.Errorf("reading the maintenance key: %w", err)
 	}
-	err = f.withESP(func(dir string) error {
-		image, err := uki.Open(f.startedUKI(dir))
-		if err != nil {
-			return err
-		}
-		policy, err = installer.SignedPolicy(image, f.Unlocked.PCRs[7])
+	defer clear(auth)
+	if _, err := m.AddSealed(ctx, auth, sealed); err != nil {
 		return err
-	})
-	return policy, err
+	}
+	return removeSealedKey()
 }
 
-// startedUKI finds the UKI of this start: with its counter or, once blessed, without.
-func (f *Facts) startedUKI(esp string) string {
-	matches, _ := filepath.Glob(filepath.Join(esp, "EFI/Linux/stek-a*.efi"))
-	for _, name := range matches {
-		if !strings.Contains(filepath.Base(name), "+") {
-			return name
-		}
+// sealedKey is the key for the new slot: the one that stage1 sealed, which knew the
+// PIN, or a new one where none is asked for.
+func (f *Facts) sealedKey(ctx context.Context, chip *tpm.Device) (*vault.SealedKey, error) {
+	b, err := os.ReadFile(stage1.SealedKeyFile)
+	if err == nil {
+		defer clear(b)
+		return vault.ParseSealedKey(b)
 	}
-	if len(matches) > 0 {
-		return matches[0]
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	return filepath.Join(esp, filepath.FromSlash(installer.UKIPath))
+	if f.Header.NeedsPIN(f.Unlocked.Opened) {
+		return nil, ErrNeedsPIN
+	}
+	policy, err := f.Unlocked.FinalPolicy()
+	if err != nil {
+		return nil, err
+	}
+	return vault.Seal(ctx, chip, vault.TPM2Options{Policy: policy})
+}
+
+func removeSealedKey() error {
+	if err := os.Remove(stage1.SealedKeyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (f *Facts) backUpHeader(ctx context.Context, m *vault.Manager) error {

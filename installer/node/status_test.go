@@ -2,18 +2,13 @@ package node
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/stek-edge/stek/installer/k3s"
 	"github.com/stek-edge/stek/installer/vault"
+	"github.com/stek-edge/stek/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestBinding(t *testing.T) {
 	slots := func(states ...vault.State) (s []*vault.Slot) {
@@ -54,17 +49,5 @@ func TestWriteText(t *testing.T) {
 	if err := s.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	const golden = "testdata/status.txt"
-	if *update {
-		if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Error(diff)
-	}
+	golden.Check(t, "status.txt", b.Bytes())
 }

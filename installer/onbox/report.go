@@ -3,11 +3,15 @@ package onbox
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -15,18 +19,25 @@ import (
 // report is what the stick carries home about one machine: what it is made of, what
 // was planned, every event, and the answers with the secrets taken out. It is
 // written as things happen, so that a machine that fails half-way has one too. A
-// stick that is full or worn does not stop an installation.
+// stick that is full or worn does not stop an installation. When the stick is gone in
+// the end, the report goes to the disk's boot partition, if there is one by then.
 type report struct {
-	dir    string
+	dir    string // on the stick
+	folder string // the same place, as a person finds it on a medium
 	events *os.File
+	told   []byte // the events once more, for another medium
+	target string // device of the disk's boot partition, once there is a plan
 	faults []error
 }
 
 // resultFile says how an installation ended. It is not there while one is under way.
 const resultFile = "result.json"
 
+const eventsFile = "events.jsonl"
+
 func newReport(esp string, inv *hardware.Inventory) *report {
-	r := &report{dir: filepath.Join(esp, filepath.FromSlash(installer.ReportsPath), installer.FileName(inv.Board.Serial))}
+	folder := installer.ReportsPath + "/" + installer.FileName(inv.Board.Serial)
+	r := &report{folder: folder, dir: filepath.Join(esp, filepath.FromSlash(folder))}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		r.faults = append(r.faults, err)
 		return r
@@ -37,7 +48,7 @@ func newReport(esp string, inv *hardware.Inventory) *report {
 	}
 	r.json("inventory.json", inv)
 	var err error
-	if r.events, err = os.OpenFile(filepath.Join(r.dir, "events.jsonl"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644); err != nil {
+	if r.events, err = os.OpenFile(filepath.Join(r.dir, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644); err != nil {
 		r.faults = append(r.faults, err)
 	}
 	return r
@@ -54,6 +65,9 @@ func (r *report) json(name string, v any) {
 }
 
 func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
+	if esp, ok := p.Disk.Layout.Part(disk.ESP); ok {
+		r.target = disk.PartitionPath(p.Disk.Chosen.Path, esp.Number)
+	}
 	r.json("plan.json", p)
 	if err := os.WriteFile(filepath.Join(r.dir, "answers.yaml"), preseed.Redacted(a), 0o644); err != nil {
 		r.faults = append(r.faults, err)
@@ -62,44 +76,110 @@ func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
 
 // event appends one event. Progress is left out: it would wear the stick for nothing.
 func (r *report) event(e installer.Event) {
-	if r.events == nil || e.Kind == installer.StepProgress {
+	if e.Kind == installer.StepProgress {
 		return
 	}
 	b, err := json.Marshal(e)
 	if err == nil {
-		_, err = r.events.Write(append(b, '\n'))
+		b = append(b, '\n')
+		r.told = append(r.told, b...)
 	}
-	if err == nil {
-		err = r.events.Sync()
+	if err == nil && r.events != nil {
+		if _, err = r.events.Write(b); err == nil {
+			err = r.events.Sync()
+		}
 	}
 	if err != nil {
 		r.faults = append(r.faults, err)
 	}
 }
 
-// close ends the report with how it all ended. A restart on the way ends nothing.
-func (r *report) close(outcome error) error {
-	if !errors.Is(outcome, installer.ErrRestart) {
-		r.result(outcome)
+// close ends the report with how it all ended, and tells where a person finds it. A
+// restart on the way ends nothing.
+func (r *report) close(outcome error) (where string) {
+	var closing error
+	if r.events != nil {
+		closing = r.events.Close()
 	}
-	if r.events == nil {
-		return nil
+	if errors.Is(outcome, installer.ErrRestart) {
+		return ""
 	}
-	return r.events.Close()
+	if closing != nil {
+		r.faults = append(r.faults, closing)
+	}
+	if err := r.leave(r.dir, outcome, false); err == nil {
+		return "the report is on the stick, in " + r.folder
+	} else {
+		r.faults = append(r.faults, err)
+	}
+	if err := r.leaveOnDisk(outcome); err == nil {
+		return "the stick could not be written, so the report is on the disk's boot partition, in " + r.folder
+	}
+	return "the report could not be written anywhere: take a picture of this screen"
 }
 
-func (r *report) result(outcome error) {
-	result := struct {
-		Status  installer.Status `json:"status"`
-		Message string           `json:"message,omitempty"`
-		Remedy  string           `json:"remedy,omitempty"`
-		Faults  []string         `json:"report-faults,omitempty"`
-	}{Status: installer.StatusOf(outcome)}
+// leaveOnDisk writes the report to the boot partition of the disk. Before the
+// step that makes that partition there is none, and mounting it fails.
+func (r *report) leaveOnDisk(outcome error) (err error) {
+	if r.target == "" {
+		return errors.New("there was no plan")
+	}
+	dir, err := os.MkdirTemp(workDir, "report-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	if err := unix.Mount(r.target, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil {
+		return fmt.Errorf("mounting %s: %w", r.target, err)
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
+	return r.leave(filepath.Join(dir, filepath.FromSlash(r.folder)), outcome, true)
+}
+
+// leave writes the result to a folder, and the events as well where they are not yet.
+func (r *report) leave(dir string, outcome error, events bool) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if events {
+		if err := writeSynced(filepath.Join(dir, eventsFile), r.told); err != nil {
+			return err
+		}
+	}
+	b, err := json.MarshalIndent(r.result(outcome), "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeSynced(filepath.Join(dir, resultFile), append(b, '\n'))
+}
+
+// writeSynced writes a file and learns whether the medium took it.
+func writeSynced(name string, content []byte) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+type result struct {
+	Status  installer.Status `json:"status"`
+	Message string           `json:"message,omitempty"`
+	Remedy  string           `json:"remedy,omitempty"`
+	Faults  []string         `json:"report-faults,omitempty"`
+}
+
+func (r *report) result(outcome error) result {
+	out := result{Status: installer.StatusOf(outcome)}
 	if outcome != nil {
-		result.Message, result.Remedy = outcome.Error(), installer.RemedyOf(outcome)
+		out.Message, out.Remedy = outcome.Error(), installer.RemedyOf(outcome)
 	}
 	for _, f := range r.faults {
-		result.Faults = append(result.Faults, f.Error())
+		out.Faults = append(out.Faults, f.Error())
 	}
-	r.json(resultFile, result)
+	return out
 }

@@ -48,8 +48,12 @@ func TestReport(t *testing.T) {
 			r.event(installer.Event{Kind: installer.StepStarted, Step: "root"})
 			r.event(installer.Event{Kind: installer.StepProgress, Step: "root", Done: 1, Total: 2})
 			r.event(installer.Event{Kind: installer.StepDone, Step: "root"})
-			if err := r.close(tt.outcome); err != nil {
-				t.Fatal(err)
+			want := "the report is on the stick, in stek/reports/AB-1"
+			if tt.result == "" {
+				want = ""
+			}
+			if where := r.close(tt.outcome); where != want {
+				t.Errorf("%q, want %q", where, want)
 			}
 			got, err := os.ReadFile(filepath.Join(dir, resultFile))
 			if tt.result == "" {
@@ -73,6 +77,73 @@ func TestReport(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A stick that is gone, write-protected or full takes no report; that is said, and the
+// installation goes on all the same.
+func TestReportWithoutAStick(t *testing.T) {
+	esp := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(esp, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newReport(esp, &hardware.Inventory{})
+	r.plan(&installer.Plan{Disk: installer.DiskPlan{Chosen: hardware.Disk{Path: filepath.Join(esp, "none")}}}, &preseed.Answers{})
+	r.event(installer.Event{Kind: installer.StepFailed, Step: "root"})
+	if where := r.close(errors.New("the stick is gone")); where != "the report could not be written anywhere: take a picture of this screen" {
+		t.Errorf("%q", where)
+	}
+	if len(r.faults) == 0 || !strings.Contains(string(r.told), `"step":"root"`) {
+		t.Errorf("faults %v, told %s", r.faults, r.told)
+	}
+}
+
+// Whatever lies in place of the answer file, it is the answer file that is wrong.
+func TestAnswersThatCannotBeRead(t *testing.T) {
+	good := "stek: 1\nencryption: {unlock: [tpm2], recovery: {show: true}}\n"
+	tests := []struct {
+		name    string
+		put     func(t *testing.T, path string)
+		message string // "" for good answers
+	}{
+		{"good", write(good), ""},
+		{"none", func(*testing.T, string) {}, "there is no answer file on the stick"},
+		{"a folder", func(t *testing.T, path string) { must(t, os.MkdirAll(path, 0o755)) }, "the answer file on the stick cannot be read (is a directory)"},
+		{"larger than memory", func(t *testing.T, path string) {
+			write(good)(t, path)
+			must(t, os.Truncate(path, 1<<40))
+		}, "more than the limit"},
+		{"UTF-16", write("\xff\xfes\x00t\x00e\x00k\x00"), "the file is written in UTF-16"},
+		{"Latin-1", write("stek: 1\nnode: {site: K\xf6ln}\n"), "the file is not valid UTF-8 here"},
+		{"a picture", write("\x89PNG\r\n\x1a\n\x00\x00"), "the file is not valid UTF-8 here"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			esp := t.TempDir()
+			tt.put(t, filepath.Join(esp, filepath.FromSlash(answerFile)))
+			_, err := (&stick{esp: esp}).answers()
+			if tt.message == "" {
+				must(t, err)
+				return
+			}
+			if err == nil || installer.StatusOf(err) != installer.StatusInvalid || !strings.Contains(err.Error(), tt.message) {
+				t.Errorf("status %d: %v", installer.StatusOf(err), err)
+			}
+		})
+	}
+}
+
+func write(content string) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, []byte(content), 0o644))
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -72,7 +72,7 @@ func mountStick(inv *hardware.Inventory, dir string) (*stick, error) {
 			return nil, err
 		}
 		if err := unix.Mount(esp, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil && !errors.Is(err, unix.EBUSY) {
-			return nil, fmt.Errorf("mounting the FAT partition of the stick (%s): %w", esp, err)
+			return nil, &installer.MediumError{Medium: installer.TheStick, Err: fmt.Errorf("mounting the FAT partition of the stick (%s): %w", esp, err)}
 		}
 		return s, nil
 	}
@@ -103,11 +103,27 @@ func (s *stick) image() (installer.Image, error) {
 	if err != nil {
 		return installer.Image{}, err
 	}
+	if err := sameImage(root, u); err != nil {
+		return installer.Image{}, err
+	}
 	_, keys := os.Stat(filepath.Join(s.esp, filepath.FromSlash(installer.AutoEnrolPath), "db.auth"))
 	return installer.Image{
 		Version: facts.Version, K3s: facts.K3s, K3sSource: facts.K3sSource, RootHash: root.Hash, RootBytes: s.size, HashOffset: root.HashOffset(),
 		Signed: len(signatures) > 0, KeysToEnrol: keys == nil,
 	}, nil
+}
+
+// sameImage makes sure that the UKI which the disk will get starts the root which it
+// will get: on a stick whose two partitions were written at different times it
+// would not, and the disk would never start.
+func sameImage(running stage1.RootSpec, u *uki.Image) error {
+	written, err := stage1.ParseCmdline(u.Cmdline())
+	if err == nil && written.Hash == running.Hash {
+		return nil
+	}
+	return &installer.Refusal{Status: installer.StatusRefused, Cause: err,
+		Message: "the kernel on the stick is not the one that this machine was started with, and would not start its disk",
+		Remedy:  "write the image to the stick again"}
 }
 
 // ThisImage describes the image that a plan is looked at for, as far as it can be

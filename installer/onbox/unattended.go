@@ -5,16 +5,20 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/keymap"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -31,7 +35,8 @@ const (
 // Everything that a person should know goes to every console.
 func Unattended(ctx context.Context) error {
 	people := console.Open()
-	err := unattended(ctx, people)
+	keepInMemory()
+	where, err := unattended(ctx, people)
 	switch {
 	case errors.Is(err, installer.ErrRestart):
 		return restart(ctx, people)
@@ -45,23 +50,42 @@ func Unattended(ctx context.Context) error {
 			people.Say("%v", f)
 		}
 		people.Say("Mend stek/preseed.yaml on the stick, on any computer, and start again.")
+		people.Say("Nothing on this machine's disks was changed; %s.", where)
 		return err
 	}
 	var disks *disk.Refusal
 	if errors.As(err, &disks) {
 		people.Say("%s", disks.Text())
-		people.Say("You may switch the machine off now; the report is on the stick.")
+		people.Say("Nothing on this machine's disks was changed. You may switch it off now; %s.", where)
 		return err
 	}
 	people.Say("%v", err)
 	if remedy := installer.RemedyOf(err); remedy != "" && !strings.Contains(err.Error(), remedy) {
 		people.Say("What to do: %s.", remedy)
 	}
-	people.Say("You may switch the machine off now; the report is on the stick.")
+	people.Say("You may switch the machine off now; %s.", where)
 	return err
 }
 
-func unattended(ctx context.Context, people *console.Consoles) (err error) {
+// keepInMemory has the kernel keep all of this program in memory. It lies on the
+// stick: when that is pulled, the part that says so must be there already, or the
+// kernel ends the program in the middle of a sentence.
+func keepInMemory() { _ = unix.Mlockall(unix.MCL_CURRENT) }
+
+// unattended does the work and tells where its report is.
+func unattended(ctx context.Context, people *console.Consoles) (where string, err error) {
+	where = "there is no report"
+	err = withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
+		rep := newReport(s.esp, inv)
+		err := s.install(ctx, inv, rep, people)
+		where = rep.close(err)
+		return err
+	})
+	return where, err
+}
+
+// withStick looks at the machine and lends the stick that it was started from.
+func withStick(ctx context.Context, people installer.Person, do func(*stick, *hardware.Inventory) error) error {
 	inv, err := hardware.Look(ctx, hardware.Host())
 	if err != nil {
 		return err
@@ -70,10 +94,16 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
-	rep := newReport(s.esp, inv)
-	defer func() { err = errors.Join(err, rep.close(err)) }()
+	defer func() {
+		if err := s.unmount(); err != nil {
+			people.Say("the stick could not be unmounted: %v", err)
+		}
+	}()
+	return do(s, inv)
+}
 
+// install installs the machine by the answers on the stick.
+func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *report, people *console.Consoles) error {
 	image, err := s.image()
 	if err != nil {
 		return err
@@ -82,6 +112,10 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 	answers, err := s.answers()
 	if err != nil {
 		return err
+	}
+	// Before anything is asked: a passphrase typed in another layout opens no disk.
+	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+		people.Say("%v", err)
 	}
 	plan, err := s.plan(inv, answers, image)
 	if err != nil {
@@ -113,14 +147,16 @@ func unattended(ctx context.Context, people *console.Consoles) (err error) {
 
 // answers reads the answer file on the stick.
 func (s *stick) answers() (*preseed.Answers, error) {
-	content, err := os.ReadFile(filepath.Join(s.esp, filepath.FromSlash(answerFile)))
+	content, err := readStart(filepath.Join(s.esp, filepath.FromSlash(answerFile)), preseed.MaxSize+1)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &installer.Refusal{Status: installer.StatusInvalid,
 			Message: "there is no answer file on the stick",
 			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed explain' lists its keys"}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the answer file on the stick: %w", err)
+		return nil, &installer.Refusal{Status: installer.StatusInvalid, Cause: err,
+			Message: fmt.Sprintf("the answer file on the stick cannot be read (%v)", reason(err)),
+			Remedy:  "copy the file to " + answerFile + " once more, on any computer; if that fails, write the image to another stick"}
 	}
 	answers, err := preseed.Parse(answerFile, content)
 	if err != nil {
@@ -129,9 +165,29 @@ func (s *stick) answers() (*preseed.Answers, error) {
 	return preseed.Defaults(answers), nil
 }
 
+// readStart reads the first bytes of a file: enough to see that it is too large, and
+// never more than the machine has memory for.
+func readStart(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
+// reason is an error without the path, which means nothing to a technician.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
 	return &installer.Site{
-		Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow", Keymaps: keymap.Dir,
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}
 }
@@ -139,28 +195,25 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 // Install installs this machine, started from a stick, by answers that a person
 // gave on the command line. The plan is made here: it takes the image on the stick
 // and the identities that an interrupted try has left there.
-func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) (err error) {
-	inv, err := hardware.Look(ctx, hardware.Host())
-	if err != nil {
-		return err
-	}
-	s, err := mountStick(inv, stickDir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.unmount()) }()
-	image, err := s.image()
-	if err != nil {
-		return err
-	}
-	plan, err := s.plan(inv, answers, image)
-	if err != nil {
-		return err
-	}
-	if err := installer.Run(ctx, plan, s.site(answers, console.Open()), emit); err != nil {
-		return err
-	}
-	return installer.CloseJournal(s.journal(inv))
+func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) error {
+	people := console.Open()
+	return withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
+		image, err := s.image()
+		if err != nil {
+			return err
+		}
+		plan, err := s.plan(inv, answers, image)
+		if err != nil {
+			return err
+		}
+		if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+			people.Say("%v", err)
+		}
+		if err := installer.Run(ctx, plan, s.site(answers, people), emit); err != nil {
+			return err
+		}
+		return installer.CloseJournal(s.journal(inv))
+	})
 }
 
 func (s *stick) journal(inv *hardware.Inventory) string {

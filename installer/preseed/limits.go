@@ -42,20 +42,19 @@ func checkSize(value string) *problem {
 	return nil
 }
 
-// The bounds of a PIN in characters. Six is what other disk encryption with a TPM
-// asks for; the TPM itself slows guessing down.
-const (
-	minPIN = 6
-	maxPIN = 128
-)
+// MinPIN is the least length of a PIN, in characters: what other disk encryption with
+// a TPM asks for; the TPM itself slows guessing down.
+const MinPIN = 6
+
+const maxPIN = 128 // characters
 
 // checkPIN judges a PIN without ever repeating it.
 func checkPIN(value string) *problem {
 	if value == "ask" {
 		return nil
 	}
-	if n := utf8.RuneCountInString(value); n < minPIN || n > maxPIN {
-		return bad(fmt.Sprintf("a PIN has %d to %d characters", minPIN, maxPIN), "choose another, or write ask")
+	if n := utf8.RuneCountInString(value); n < MinPIN || n > maxPIN {
+		return bad(fmt.Sprintf("a PIN has %d to %d characters", MinPIN, maxPIN), "choose another, or write ask")
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 		return bad("the PIN holds a character that a keyboard does not have", "choose another, or write ask")

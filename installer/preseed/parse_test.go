@@ -2,15 +2,14 @@ package preseed
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
-)
 
-var update = flag.Bool("update", false, "write what the code says now into the golden files")
+	"github.com/stek-edge/stek/test/golden"
+)
 
 const brokenFile = "testdata/broken.txtar"
 
@@ -31,7 +30,7 @@ func TestBroken(t *testing.T) {
 				t.Fatalf("Parse returned a %T", err)
 			}
 			got := strings.ReplaceAll("\n"+err.Error(), "\nf:", "\n")[1:] + "\n"
-			if *update {
+			if golden.Updating() {
 				want.Data = []byte(got)
 				return
 			}
@@ -43,7 +42,7 @@ func TestBroken(t *testing.T) {
 	if n := len(archive.Files) / 2; n < 100 {
 		t.Errorf("only %d cases", n)
 	}
-	if *update {
+	if golden.Updating() {
 		if err := os.WriteFile(brokenFile, txtar.Format(archive), 0o644); err != nil {
 			t.Fatal(err)
 		}

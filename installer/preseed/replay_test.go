@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/stek-edge/stek/test/golden"
 )
 
 const goodFile = "testdata/good.txtar"
@@ -35,7 +37,7 @@ func TestReplay(t *testing.T) {
 				t.Errorf("Validate: %v", faults)
 			}
 			got := Redacted(answers)
-			if *update {
+			if golden.Updating() {
 				want.Data = got
 			} else if string(got) != string(want.Data) {
 				t.Errorf("got\n%swant\n%s", got, want.Data)
@@ -62,7 +64,7 @@ func TestReplay(t *testing.T) {
 			}
 		})
 	}
-	if *update {
+	if golden.Updating() {
 		if err := os.WriteFile(goodFile, txtar.Format(archive), 0o644); err != nil {
 			t.Fatal(err)
 		}

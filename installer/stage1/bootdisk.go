@@ -3,14 +3,17 @@ package stage1
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf16"
 
-	"github.com/diskfs/go-diskfs/partition/gpt"
 	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
 )
 
 // bootDisk is the disk that the firmware started this kernel from.
@@ -25,13 +28,6 @@ type bootDisk struct {
 type partition struct {
 	device, name, guid, typ string
 }
-
-// typeLUKS is the partition type of state (Discoverable Partitions Specification
-// has none that stock tools leave alone; this is the one for LUKS containers).
-const typeLUKS = "ca7d7ccb-63ed-4c53-861c-1742536059cc"
-
-// stateName is the GPT name of the private partition.
-const stateName = "state"
 
 // errNoBootDisk says that no disk seen so far can be the booted one; a disk may
 // still be on its way.
@@ -52,9 +48,9 @@ func pickBootDisk(disks map[string][]partition, loaderGUID, rootGUID string) (bo
 				d.ESP = p.device
 			case p.guid == rootGUID:
 				d.Root = p.device
-			case p.name == stateName && p.typ == typeLUKS:
+			case p.name == disk.State && p.typ == disk.TypeLUKS:
 				states = append(states, p.device)
-			case loaderGUID == "" && p.name == "esp":
+			case loaderGUID == "" && p.name == disk.ESP:
 				d.ESP = p.device
 			}
 		}
@@ -106,7 +102,9 @@ func readDisks(sysfs, dev string) map[string][]partition {
 }
 
 // readTable reads one GPT. A disk without one, or one that cannot be read, has
-// nothing for us.
+// nothing for us. Whatever is plugged into the box is read here before anything is
+// opened, so the reader is the one that is safe with hostile tables. A table in other
+// sectors than the disk's is none to the kernel either.
 func readTable(device string) []partition {
 	f, err := os.Open(device)
 	if err != nil {
@@ -117,32 +115,19 @@ func readTable(device string) []partition {
 	if err != nil {
 		sector = 512 // an image file, in a test
 	}
-	table, err := gpt.Read(f, sector, sector)
+	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
+		return nil
+	}
+	table, err := hardware.ReadTable(f, uint64(size), uint32(sector))
+	if err != nil || table.Kind != "gpt" || table.SectorSize != uint32(sector) {
 		return nil
 	}
 	var parts []partition
 	for _, p := range table.Partitions {
-		if p.Type == gpt.Unused {
-			continue
-		}
-		parts = append(parts, partition{
-			device: partitionPath(device, p.Index),
-			name:   p.Name,
-			guid:   strings.ToLower(p.GUID),
-			typ:    strings.ToLower(string(p.Type)),
-		})
+		parts = append(parts, partition{device: disk.PartitionPath(device, p.Number), name: p.Name, guid: p.GUID, typ: p.TypeGUID})
 	}
 	return parts
-}
-
-// partitionPath names partition n of a disk the way the kernel does: a disk whose
-// name ends in a digit gets a p in between.
-func partitionPath(device string, n int) string {
-	if last := device[len(device)-1]; last >= '0' && last <= '9' {
-		return fmt.Sprintf("%sp%d", device, n)
-	}
-	return fmt.Sprintf("%s%d", device, n)
 }
 
 // loaderPartition reads the GUID of the partition that the boot loader came from.

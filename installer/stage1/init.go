@@ -42,23 +42,34 @@ type stage1 struct {
 	seen           map[string]bool // device aliases that were looked at
 	spec           RootSpec
 	disk           bootDisk
+	layout         []byte      // of the keyboard, from the ESP; nil: the kernel's own
 	chip           *tpm.Device // nil without a TPM
-	node           string      // device node of the opened volume
-	volumeMeasured bool        // PCR 15 says which volume was opened
+	lateTPM        func() (*tpm.Device, error)
+	node           string // device node of the opened volume
+	volumeMeasured bool   // PCR 15 says which volume was opened
 	capped         bool
 }
 
 // Main is the life of PID 1 in the initramfs. It ends in the new root's init, or in
 // a restart of the machine; it never returns.
 func Main() {
-	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}}
+	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}, lateTPM: func() (*tpm.Device, error) { return tpm.Open(tpmDevice) }}
 	err := s.guarded()
 	s.capPCRs(context.Background()) // on this way out too
-	s.console.Say("\nThis machine cannot start: %v\nIt restarts in %v and tries again. Nothing on its disks was changed.", err, waitToRestart)
+	s.console.Say("%s", whyNot(err))
 	time.Sleep(waitToRestart)
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	select {}
+}
+
+// whyNot says on the screen why the machine does not start, and what to do.
+func whyNot(err error) string {
+	text := fmt.Sprintf("\nThis machine cannot start: %v\n", err)
+	if remedy := remedyOf(err); remedy != "" {
+		text += "What to do: " + remedy + "\n"
+	}
+	return text + fmt.Sprintf("It restarts in %v and tries again. Nothing on its disks was changed.", waitToRestart)
 }
 
 // guarded runs stage1 and turns a panic into an error: the first process must not
@@ -94,6 +105,9 @@ func (s *stage1) run(ctx context.Context) error {
 		return err
 	}
 	s.line.mark("boot disk found")
+	if err := s.useKeymap(); err != nil {
+		s.console.Say("%v; keys mean what they do on a US keyboard", err)
+	}
 	if err := s.openTPM(ctx); err != nil {
 		return err
 	}
@@ -217,6 +231,9 @@ func (s *stage1) layOut() error {
 		return err
 	}
 	if s.isNode() {
+		if err := s.settleKeymap(); err != nil {
+			s.console.Say("the layout of the keyboard: %v", err)
+		}
 		return machineID(filepath.Join(sysroot, "etc/machine-id"))
 	}
 	return nil

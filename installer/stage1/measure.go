@@ -55,10 +55,22 @@ func exists(path string) bool {
 // capPCRs makes the TPM refuse what was sealed to this phase, to everything that
 // runs from here on. It is called on every way out and does its work once. PCR 15
 // takes the identity of the volume where one was opened; without one it takes a
-// word of its own, so that a later volume cannot pass for the first.
+// word of its own, so that a later volume cannot pass for the first. A TPM whose
+// driver came after the wait for it opened nothing, but its door is open all the same.
 func (s *stage1) capPCRs(ctx context.Context) error {
-	if s.chip == nil || s.capped {
+	if s.capped {
 		return nil
+	}
+	if s.chip == nil {
+		var absent *tpm.NoDeviceError
+		chip, err := s.lateTPM()
+		if errors.As(err, &absent) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("closing the TPM's door behind the initramfs: %w", err)
+		}
+		s.chip = chip
 	}
 	var errs []error
 	if !s.volumeMeasured {

@@ -1,13 +1,16 @@
 package stage1
 
 import (
-	"bytes"
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 
+	"github.com/stek-edge/stek/firmware/secureboot"
+	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -19,21 +22,45 @@ const UnlockFile = "/run/stek/unlock.json"
 // Unlocked is how the volume was opened at this start.
 type Unlocked struct {
 	vault.Opened
-	Device   string   `json:"device"`          // partition of the volume
-	Tried    []string `json:"tried,omitempty"` // what had failed before
-	PCRs     tpm.PCRs `json:"pcrs,omitempty"`  // their values while the volume could be opened
-	Identity string   `json:"identity"`        // matched | missing | no tpm
+	Device     string   `json:"device"`           // partition of the volume
+	Tried      []string `json:"tried,omitempty"`  // what had failed before
+	PCRs       tpm.PCRs `json:"pcrs,omitempty"`   // vault.BoundPCRs while the volume could be opened
+	SecureBoot bool     `json:"secure-boot"`      // at this start
+	Signer     string   `json:"signer,omitempty"` // PEM of the key that signed the UKI's PCR 11
+	Known      Known    `json:"identity"`         // what the TPM knows of the volume
+	Identity   []byte   `json:"volume,omitempty"` // of the volume, which tells nothing about its key
 }
 
-// boundPCRs are the PCRs that a key is bound to when Secure Boot is off; with
-// Secure Boot a part of them.
-var boundPCRs = []int{4, 7, 11, 12, 15}
+// Known is what the TPM knows of the volume that was opened.
+type Known string
+
+// A volume that is another than the TPM knows is never mounted.
+const (
+	KnownMatched Known = "matched"
+	KnownMissing Known = "missing" // the TPM knows of no volume: it was cleared, or is another
+	KnownNoTPM   Known = "no tpm"
+)
+
+// FinalPolicy is what this start binds a key to.
+func (u *Unlocked) FinalPolicy() (tpm.Policy, error) {
+	var signer *rsa.PublicKey
+	if u.Signer != "" {
+		var err error
+		if signer, err = uki.ParsePCRPublicKey([]byte(u.Signer)); err != nil {
+			return tpm.Policy{}, fmt.Errorf("reading the PCR key of the UKI: %w", err)
+		}
+	}
+	return vault.FinalPolicy(u.PCRs, u.SecureBoot, signer)
+}
 
 // systemSlot is the root slot that this kernel belongs to. Only the first is used as yet.
 const systemSlot = "a"
 
-// signatureFile is where systemd-stub puts the PCR signature that the UKI carries.
-const signatureFile = "/.extra/tpm2-pcr-signature.json"
+// Where systemd-stub puts the PCR signature that the UKI carries, and its key.
+const (
+	signatureFile = "/.extra/tpm2-pcr-signature.json"
+	signerFile    = "/.extra/tpm2-pcr-public-key.pem"
+)
 
 // prepareState opens the volume of a node. An installer has nothing to open.
 func (s *stage1) prepareState(ctx context.Context) error {
@@ -43,9 +70,17 @@ func (s *stage1) prepareState(ctx context.Context) error {
 	found := Unlocked{Device: s.disk.State}
 	if s.chip != nil {
 		var err error
-		if found.PCRs, err = s.chip.ReadPCRs(ctx, boundPCRs...); err != nil {
+		var noBank *tpm.NoBankError
+		found.PCRs, err = s.chip.ReadPCRs(ctx, vault.BoundPCRs...)
+		if err != nil && !errors.As(err, &noBank) { // with that one, a person still has a key
 			return fmt.Errorf("reading the PCRs: %w", err)
 		}
+	}
+	if firmware, err := secureboot.ReadState(efivars); err == nil {
+		found.SecureBoot = firmware.SecureBoot
+	}
+	if signer, err := os.ReadFile(signerFile); err == nil {
+		found.Signer = string(signer)
 	}
 	header, err := vault.Inspect(s.disk.State)
 	if err != nil {
@@ -62,8 +97,16 @@ func (s *stage1) prepareState(ctx context.Context) error {
 	for _, o := range volume.Outcomes {
 		found.Tried = append(found.Tried, o.String())
 	}
-	if found.Identity, err = s.checkIdentity(ctx, volume); err != nil {
+	if found.Known, err = s.checkIdentity(ctx, volume); err != nil {
 		return err
+	}
+	identity, err := volume.Identity(crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	found.Identity = identity[crypto.SHA256]
+	if err := s.sealAgain(ctx, header, volume, &found); err != nil {
+		s.console.Say("the key was not bound to this machine: %v", err) // the box runs, and says so in its status
 	}
 	if s.node, err = volume.Map(); err != nil {
 		return err
@@ -101,11 +144,8 @@ func (s *stage1) unlock(ctx context.Context, header *vault.Header) (*vault.Volum
 		return nil, err
 	}
 	s.console.Say("\nThe disk of this box did not open by itself.")
-	for _, o := range locked.Outcomes {
-		s.console.Say("- %s", o)
-		if remedy := remedyOf(o.Err); remedy != "" {
-			s.console.Say("  %s", remedy)
-		}
+	for _, line := range locked.Report() {
+		s.console.Say("%s", line)
 	}
 	s.console.Say("Type the recovery key that was made when the box was installed (eight groups of eight letters).")
 	s.line.mark("asking for the recovery key")
@@ -157,7 +197,7 @@ func (s *stage1) asker(question string) vault.Ask {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", vault.ErrGivenUp, err)
 		}
-		return bytes.TrimSpace(answer), nil
+		return answer, nil
 	}
 }
 
@@ -165,9 +205,9 @@ func (s *stage1) asker(question string) vault.Ask {
 // this box's TPM knows. A volume put in place of the first is refused, whatever
 // opened it; a TPM that knows none (cleared, or of another box) cannot tell, which
 // only a person with the recovery key gets past, since it cannot unseal either.
-func (s *stage1) checkIdentity(ctx context.Context, volume *vault.Volume) (string, error) {
+func (s *stage1) checkIdentity(ctx context.Context, volume *vault.Volume) (Known, error) {
 	if s.chip == nil {
-		return "no tpm", nil
+		return KnownNoTPM, nil
 	}
 	if err := s.chip.ExtendDigests(ctx, pcrSystem, volume.Measurement); err != nil {
 		return "", fmt.Errorf("measuring which volume was opened: %w", err)
@@ -177,9 +217,9 @@ func (s *stage1) checkIdentity(ctx context.Context, volume *vault.Volume) (strin
 	switch {
 	case errors.Is(err, tpm.ErrNoIdentity):
 		s.console.Say("the TPM does not know which volume belongs to this box")
-		return "missing", nil
+		return KnownMissing, nil
 	case err != nil:
 		return "", fmt.Errorf("reading which volume belongs to this box: %w", err)
 	}
-	return "matched", volume.CheckIdentity(kept)
+	return KnownMatched, volume.CheckIdentity(kept)
 }

@@ -70,6 +70,32 @@ func TestPINAuth(t *testing.T) {
 	}
 }
 
+// TestPINAndPowerCuts: a box whose power goes at any moment after the PIN was typed
+// must not come closer to the TPM's lockout.
+func TestPINAndPowerCuts(t *testing.T) {
+	ctx := context.Background()
+	emu, d := start(t)
+	s := seal(t, d, newSecret(), Policy{Literal: read(t, d, 7), PIN: true}, "right")
+	for cut := range 6 {
+		if err := emu.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		boot(t, d)
+		if _, err := d.Unseal(ctx, s, nil, []byte("right")); err != nil {
+			t.Fatalf("after %d cuts: %v", cut, err)
+		}
+		// What stage1 and the running box do afterwards.
+		extend(t, d, 15, "which volume")
+		extend(t, d, 11, "leave-initrd")
+		if err := d.WriteIdentity(ctx, IdentityIndex, []byte{byte(cut)}); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := d.Lockout(ctx); err != nil || l.Counter != 0 {
+			t.Fatalf("after %d cuts: %+v, %v", cut, l, err)
+		}
+	}
+}
+
 func TestWrongPIN(t *testing.T) {
 	ctx := context.Background()
 	emu, d := start(t)

@@ -47,13 +47,29 @@ func (d *Device) Unseal(ctx context.Context, s *Sealed, sig *SignatureFile, pin 
 	for try := 1; ; try++ {
 		secret, err := u.once(sig)
 		if err == nil {
-			return secret, nil
+			if s.PIN {
+				err = o.forgetPINUse()
+			}
+			return secret, err
 		}
 		if try < pcrRaces && isRC(err, tpm2.TPMRCPCRChanged) {
 			continue
 		}
 		return nil, u.explain(err)
 	}
+}
+
+// forgetPINUse keeps a power cut from counting as a wrong try. A TPM that loses power
+// after an object with a PIN was used, and before an orderly shutdown, adds one to its
+// lockout counter (part 1, section 19.8.6: the try might have been a wrong one whose
+// record the cut prevented); a box with bad power would lock itself out. The shutdown is
+// announced at once: commands may follow it, and the next start then resets the TPM's
+// volatile state as any start does.
+func (o *op) forgetPINUse() error {
+	if _, err := (tpm2.Shutdown{ShutdownType: tpm2.TPMSUClear}).Execute(o); err != nil {
+		return fmt.Errorf("settling the TPM after the PIN: %w", err)
+	}
+	return nil
 }
 
 // unseal is one call of Unseal.

@@ -30,13 +30,23 @@ const (
 var (
 	// ErrNotLUKS means that neither header copy is there: the partition holds a
 	// plain file system, other data or nothing.
-	ErrNotLUKS = errors.New("the partition holds no LUKS2 volume")
+	ErrNotLUKS error = &headerFault{"the partition holds no LUKS2 volume",
+		"somebody has overwritten or replaced the encrypted volume: look at the box and its disk before anything else; with a backup of the header it can be written back from a rescue system, otherwise install again"}
 	// ErrDamaged means that a header was here, but no copy has a right checksum.
-	ErrDamaged = errors.New("both copies of the LUKS2 header are damaged")
+	ErrDamaged error = &headerFault{"both copies of the LUKS2 header are damaged",
+		"write the backup of the header back from a rescue system; installing again loses what is on the disk"}
 	// ErrRefused means that the header is whole but asks for something this
 	// package does not accept: see *RefusedError.
 	ErrRefused = errors.New("the LUKS2 header is refused")
 )
+
+// headerFault is an error with an answer to "and now?".
+type headerFault struct{ text, remedy string }
+
+func (e *headerFault) Error() string { return e.text }
+
+// Remedy says what a person can do.
+func (e *headerFault) Remedy() string { return e.remedy }
 
 // RefusedError says which field of a whole header was not accepted. Nothing that
 // this project writes is ever refused, so either another tool changed the volume
@@ -48,6 +58,11 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the LUKS2 header is refused: %s: %s", e.Field, e.Why)
+}
+
+// Remedy says what a person can do.
+func (e *RefusedError) Remedy() string {
+	return "no key was tried: look at the box and its disk first, somebody may have changed the volume; with a backup of the header it can be written back from a rescue system"
 }
 
 // Is lets errors.Is find ErrRefused.

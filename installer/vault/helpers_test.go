@@ -158,6 +158,9 @@ func (m *memoryTPM) Unseal(_ context.Context, s *tpm.Sealed, _ *tpm.SignatureFil
 	if err := m.fail[string(s.Blob)]; err != nil {
 		return nil, err
 	}
+	if s.PIN && len(pin) == 0 {
+		return nil, tpm.ErrPINRequired
+	}
 	if s.PIN && string(pin) != m.pins[string(s.Blob)] {
 		return nil, &tpm.PINError{Left: -1}
 	}

@@ -86,11 +86,14 @@ func (m *Manager) AddRecovery(ctx context.Context, auth []byte, key RecoveryKey)
 	return m.add(ctx, auth, KindRecovery, []byte(key.Reveal()), fastKDF, simple(typeRecovery))
 }
 
+// MinPassphrase is the least length of a passphrase, bytes.
+const MinPassphrase = 8
+
 // AddPassphrase adds a passphrase that a person types, stretched with argon2id.
 func (m *Manager) AddPassphrase(ctx context.Context, auth, passphrase []byte) (*Slot, error) {
 	switch {
-	case len(passphrase) < 8:
-		return nil, errors.New("adding a passphrase: it needs at least 8 characters")
+	case len(passphrase) < MinPassphrase:
+		return nil, fmt.Errorf("adding a passphrase: it needs at least %d characters", MinPassphrase)
 	case len(passphrase) > 512:
 		return nil, errors.New("adding a passphrase: it may be 512 bytes long at most")
 	case slices.Contains(passphrase, '\n') || slices.Contains(passphrase, '\r') || slices.Contains(passphrase, 0):
@@ -138,28 +141,15 @@ type TPM2Options struct {
 	System string
 }
 
-// AddTPM2 seals a new random secret to the TPM and adds a slot for it, beside
-// those that are there: it takes none away. The new slot is tried first at the
-// next boot.
+// AddTPM2 seals a new random key to the TPM and adds a slot for it: Seal and
+// AddSealed in one.
 func (m *Manager) AddTPM2(ctx context.Context, auth []byte, s Sealer, o TPM2Options) (*Slot, error) {
-	if o.State == "" {
-		o.State = StateCandidate
-	}
-	if o.State != StateCandidate && o.State != StateProvisional {
-		return nil, fmt.Errorf("enrolling the TPM: a new slot cannot be %q", o.State)
-	}
-	secret := make([]byte, 32)
-	rand.Read(secret) // never fails
-	defer clear(secret)
-	sealed, err := s.Seal(ctx, secret, o.Policy, o.PIN)
+	key, err := Seal(ctx, s, o)
 	if err != nil {
-		return nil, fmt.Errorf("enrolling the TPM: %w", err)
+		return nil, err
 	}
-	pass := passphraseOf(secret)
-	defer clear(pass)
-	return m.add(ctx, auth, KindTPM2, pass, fastKDF, func(slot int, generation uint64) ([]byte, error) {
-		return TPM2Token{Slot: slot, Sealed: *sealed, Generation: generation, State: o.State, System: o.System}.Encode()
-	})
+	defer key.Wipe()
+	return m.AddSealed(ctx, auth, key)
 }
 
 // tokenFor makes the token for a slot once its number is known.

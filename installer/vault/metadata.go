@@ -177,7 +177,12 @@ type RequirementError struct {
 }
 
 func (e *RequirementError) Error() string {
-	return fmt.Sprintf("the volume may not be opened in its present state: it requires %.100q (a re-encryption that did not end is finished with cryptsetup repair and cryptsetup reencrypt --resume-only)", e.Names)
+	return fmt.Sprintf("the volume may not be opened in its present state: it requires %.100q", e.Names)
+}
+
+// Remedy says what a person can do.
+func (e *RequirementError) Remedy() string {
+	return "a re-encryption that did not end is finished from a rescue system, with cryptsetup repair and cryptsetup reencrypt --resume-only; if nobody began one, look at the box and its disk first"
 }
 
 // Is lets errors.Is find ErrRefused.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stek-edge/stek/installer/tpm"
 )
@@ -45,24 +46,17 @@ func (m ByTPM) unlock(ctx context.Context, a *attempt) *Volume {
 		a.failed(KindTPM2, -1, ErrNoSlot)
 		return nil
 	}
-	p := pin{ask: m.PIN, left: m.Tries}
-	if p.left <= 0 {
-		p.left = 3
-	}
-	defer p.forget()
+	withPIN := slices.DeleteFunc(slices.Clone(slots), func(s *Slot) bool { return !s.PIN || s.Problem != nil })
 	for _, s := range slots {
-		if s.Problem != nil {
+		var v *Volume
+		switch {
+		case s.Problem != nil:
 			a.failed(KindTPM2, s.ID, s.Problem)
-			continue
+		case !s.PIN:
+			v, _ = m.try(ctx, a, s, nil)
+		case s == withPIN[0]: // the others are tried with the same answers
+			v = m.byPIN(ctx, a, withPIN)
 		}
-		secret := m.unseal(ctx, a, s, &p)
-		if secret == nil {
-			continue
-		}
-		pass := passphraseOf(secret)
-		v := a.try(KindTPM2, s, pass)
-		clear(secret)
-		clear(pass)
 		if v != nil {
 			return v
 		}
@@ -70,64 +64,59 @@ func (m ByTPM) unlock(ctx context.Context, a *attempt) *Volume {
 	return nil
 }
 
-// unseal gets the secret of one slot, asking for the PIN as often as allowed.
-func (m ByTPM) unseal(ctx context.Context, a *attempt, s *Slot, p *pin) []byte {
-	sealed := &s.tpm2.Sealed
-	for {
-		var given []byte
-		if sealed.PIN {
-			var err error
-			if given, err = p.get(ctx); err != nil {
-				a.failed(KindTPM2, s.ID, err)
-				return nil
+// byPIN tries the slots with a PIN, newest first, each with every answer: while a PIN
+// is being changed, the old one opens until the new one has.
+func (m ByTPM) byPIN(ctx context.Context, a *attempt, slots []*Slot) *Volume {
+	tries := m.Tries
+	if tries <= 0 {
+		tries = 3
+	}
+	for asked := 0; len(slots) > 0 && ctx.Err() == nil; asked++ {
+		pin, err := m.ask(ctx, asked, tries)
+		if err != nil {
+			a.failed(KindTPM2, slots[0].ID, err)
+			return nil
+		}
+		var again []*Slot
+		for _, s := range slots {
+			v, wrong := m.try(ctx, a, s, pin)
+			if v != nil {
+				v.pin = pin
+				return v
+			}
+			if wrong {
+				again = append(again, s)
 			}
 		}
-		secret, err := m.Unsealer.Unseal(ctx, sealed, m.Signature, given)
-		if err == nil {
-			return secret
-		}
+		clear(pin)
+		slots = again
+	}
+	return nil
+}
+
+func (m ByTPM) ask(ctx context.Context, asked, tries int) ([]byte, error) {
+	switch {
+	case m.PIN == nil:
+		return nil, tpm.ErrPINRequired
+	case asked >= tries:
+		return nil, fmt.Errorf("asked for the PIN %d times: %w", asked, ErrGivenUp)
+	}
+	return m.PIN(ctx, asked)
+}
+
+// try opens one slot. wrongPIN tells that nothing but the PIN was wrong.
+func (m ByTPM) try(ctx context.Context, a *attempt, s *Slot, pin []byte) (v *Volume, wrongPIN bool) {
+	secret, err := m.Unsealer.Unseal(ctx, &s.tpm2.Sealed, m.Signature, pin)
+	if err != nil {
 		a.failed(KindTPM2, s.ID, err)
 		var wrong *tpm.PINError
-		if !errors.As(err, &wrong) {
-			return nil
-		}
-		p.forget()
-		if ctx.Err() != nil {
-			return nil
-		}
+		// An empty PIN costs no try: the TPM was not asked.
+		return nil, errors.As(err, &wrong) || errors.Is(err, tpm.ErrPINRequired)
 	}
-}
-
-// pin keeps the last answer, so that two slots with the same PIN ask once.
-type pin struct {
-	ask    Ask
-	left   int
-	asked  int
-	answer []byte
-}
-
-func (p *pin) get(ctx context.Context) ([]byte, error) {
-	if p.answer != nil {
-		return p.answer, nil
-	}
-	if p.ask == nil {
-		return nil, tpm.ErrPINRequired
-	}
-	if p.asked >= p.left {
-		return nil, fmt.Errorf("asked for the PIN %d times: %w", p.asked, ErrGivenUp)
-	}
-	answer, err := p.ask(ctx, p.asked)
-	p.asked++
-	if err != nil {
-		return nil, err
-	}
-	p.answer = answer
-	return answer, nil
-}
-
-func (p *pin) forget() {
-	clear(p.answer)
-	p.answer = nil
+	defer clear(secret)
+	pass := passphraseOf(secret)
+	defer clear(pass)
+	return a.try(KindTPM2, s, pass), false
 }
 
 // ByTyping unlocks by what a person types: a passphrase, or the recovery key in

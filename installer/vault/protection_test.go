@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stek-edge/stek/installer/tpm"
+	"github.com/stek-edge/stek/test/golden"
 )
 
 // tpmSlot makes a TPM slot with a policy.
@@ -54,7 +55,7 @@ func TestProtectionGolden(t *testing.T) {
 					b.WriteString("- " + line + "\n")
 				}
 			}
-			golden(t, "protection-"+tt.name+".txt", []byte(b.String()))
+			golden.Check(t, "protection-"+tt.name+".txt", []byte(b.String()))
 		})
 	}
 }

@@ -236,6 +236,54 @@ func TestRealTPM(t *testing.T) {
 		}
 	})
 
+	t.Run("PIN without Secure Boot", func(t *testing.T) {
+		vol, key := newVolume(t, FormatOptions{Order: []Kind{KindTPM2}})
+		box.start("firmware 2", "image")
+		installed := TPM2Options{Policy: tpm.Policy{Literal: box.read(7, 11, 12, 15), PIN: true}, PIN: []byte("246810"), State: StateProvisional}
+		if _, err := vol.AddTPM2(ctx, []byte(key.Reveal()), box.dev, installed); err != nil {
+			t.Fatal(err)
+		}
+		for start, want := range []State{StateProvisional, StateCandidate, StateBound} {
+			box.start("firmware 2", "image")
+			h := inspect(t, vol)
+			seen := box.read(BoundPCRs...)
+			v, err := h.Unlock(ctx, ByTPM{Unsealer: box.dev, PIN: answers("246810")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Slot.State != want {
+				t.Errorf("start %d: opened by a %s slot, want %s", start, v.Slot.State, want)
+			}
+			opened := v.OpenedBy("a")
+			left, err := vol.Settle(ctx, opened, nil)
+			if err != nil || len(left) > 0 != h.NeedsPIN(opened) {
+				t.Fatalf("left %v, %v", left, err)
+			}
+			if len(left) > 0 {
+				policy, err := FinalPolicy(seen, false, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sealed, err := v.SealAgain(ctx, box.dev, policy)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := vol.AddSealed(ctx, []byte(key.Reveal()), sealed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v.Close()
+		}
+		if slots := inspect(t, vol).TPM2Slots(); len(slots) != 1 || !slots[0].PIN || slots[0].State != StateBound {
+			t.Errorf("slots %+v", slots)
+		}
+		box.start("firmware 2", "another loader and image")
+		if v, err := inspect(t, vol).Unlock(ctx, ByTPM{Unsealer: box.dev, PIN: answers("246810")}); err == nil {
+			v.Close()
+			t.Error("another loader opens the volume")
+		}
+	})
+
 	t.Run("with a PIN", func(t *testing.T) {
 		box.start("firmware 2", "image")
 		withPIN := final

@@ -46,7 +46,8 @@ type Step struct {
 //
 //	provisional ──opened──▶ stays, and a candidate is enrolled beside it
 //	candidate   ──opened──▶ bound, and the older slots are removed
-//	candidate   ──another slot opened──▶ removed, a new one is enrolled
+//	candidate   ──an older one opened──▶ removed, a new one is enrolled
+//	candidate   ──no TPM slot opened, a newer candidate is there──▶ removed
 //	bound       ──a newer one opened──▶ removed
 //
 // The slot that opened the volume in this boot is never removed. Slots for the
@@ -89,7 +90,28 @@ func (h *Header) withoutTPM(o Opened, s *Slot) []Step {
 	if o.Kind == KindTPM2 || !slices.Contains(h.Order(), KindTPM2) || s == nil || s.Kind != o.Kind {
 		return nil
 	}
-	return []Step{{ActionEnrol, -1, fmt.Sprintf("the volume was opened with the %s, not by the TPM", o.Kind)}}
+	// A box that a person opens at each start must not fill its header. The newest
+	// candidate stays: the TPM may only have been missing at this start.
+	var steps []Step
+	newest := true
+	for _, other := range h.TPM2Slots() {
+		if other.State != StateCandidate || (other.System != "" && other.System != o.System) {
+			continue
+		}
+		if !newest {
+			steps = append(steps, Step{ActionRemove, other.ID, fmt.Sprintf("slot %d has never opened the volume, and a newer one is there", other.ID)})
+		}
+		newest = false
+	}
+	return append(steps, Step{ActionEnrol, -1, fmt.Sprintf("the volume was opened with the %s, not by the TPM", o.Kind)})
+}
+
+// NeedsPIN tells whether a new TPM slot is due after this boot and has to have a PIN,
+// as the newest one has.
+func (h *Header) NeedsPIN(o Opened) bool {
+	slots := h.TPM2Slots()
+	due := slices.ContainsFunc(h.NextSteps(o, nil), func(s Step) bool { return s.Action == ActionEnrol })
+	return due && len(slots) > 0 && slots[0].PIN
 }
 
 // Settle carries out the steps that need no TPM: it confirms and removes. It

@@ -53,6 +53,9 @@ func TestNextSteps(t *testing.T) {
 		{"another tool's slot stays", []string{"0", "1 candidate"}, 2, "a", nil, []string{"confirm 2"}},
 		{"opened by another tool's slot", []string{"0", "1 candidate"}, 1, "a", nil, nil},
 		{"opened by the recovery key", []string{"1 bound"}, 0, "a", nil, []string{"enrol -1"}},
+		{"opened by the recovery key again", []string{"1 bound", "2 candidate"}, 0, "a", nil, []string{"enrol -1"}},
+		{"opened by the recovery key each time", []string{"1 bound", "2 candidate", "3 candidate"}, 0, "a", nil, []string{"remove 2", "enrol -1"}},
+		{"opened by the recovery key, candidates of both roots", []string{"1 bound", "2 candidate b", "3 candidate a", "4 candidate a"}, 0, "a", nil, []string{"remove 3", "enrol -1"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,11 +31,13 @@ const maxTokenSize = 16 << 10
 
 // ErrToken means that a token does not follow its format. Such a token is never
 // used; the slot it names is listed as KindOther.
-var ErrToken = errors.New("the token is not valid")
+var ErrToken error = &headerFault{"the token is not valid",
+	"open the disk with the recovery key, then enrol the TPM again; ask who could write to this disk"}
 
 // ErrTokenUnsupported means that a token is well-formed but uses a feature of
 // systemd that is not built here (pcrlock, key shares).
-var ErrTokenUnsupported = errors.New("the token uses a feature that is not supported")
+var ErrTokenUnsupported error = &headerFault{"the token uses a feature that is not supported",
+	"open the disk with the recovery key, then enrol the TPM again with stek"}
 
 // Token is one LUKS2 token.
 type Token struct {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,27 +15,8 @@ import (
 	"testing"
 
 	"github.com/stek-edge/stek/installer/tpm"
+	"github.com/stek-edge/stek/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares with a file in testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs:\n got %s\nwant %s", name, got, want)
-	}
-}
 
 // testKey is a public key kept in testdata, so that golden files stay the same.
 func testKey(t testing.TB) *rsa.PublicKey {
@@ -87,7 +67,7 @@ func TestTPM2TokenGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			golden(t, "tpm2-"+name+".json", pretty.Bytes())
+			golden.Check(t, "tpm2-"+name+".json", pretty.Bytes())
 			back, err := ParseTPM2(text)
 			if err != nil {
 				t.Fatal(err)
@@ -209,7 +189,7 @@ func TestUnlockToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "unlock.json", append(text, '\n'))
+	golden.Check(t, "unlock.json", append(text, '\n'))
 	u, err := ParseUnlock(text)
 	if err != nil || u.Generation != 3 || len(u.Methods) != 2 || len(u.Adding) != 1 {
 		t.Errorf("came back as %+v, %v", u, err)

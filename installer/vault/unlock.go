@@ -30,6 +30,19 @@ func (e *LockedError) Error() string {
 	return "the encrypted volume stays locked: " + strings.Join(parts, "; ")
 }
 
+// Report says it on a screen: a line for each attempt, and below it what to do.
+func (e *LockedError) Report() []string {
+	var lines []string
+	for _, o := range e.Outcomes {
+		lines = append(lines, "- "+o.String())
+		var r interface{ Remedy() string }
+		if errors.As(o.Err, &r) {
+			lines = append(lines, "  "+r.Remedy())
+		}
+	}
+	return lines
+}
+
 // Unwrap gives the reasons, so that errors.As finds, say, a *tpm.LockoutError.
 func (e *LockedError) Unwrap() []error {
 	errs := make([]error, len(e.Outcomes))

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -159,6 +160,8 @@ func TestUnlockOrderAndOutcomes(t *testing.T) {
 		{"newest first, right PIN", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("1234")}}, withPIN.ID, nil},
 		{"wrong PIN, then the right one", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("0000", "1234")}}, withPIN.ID,
 			[]string{"tpm2 (slot 3): wrong PIN"}},
+		{"Enter alone, then the right PIN", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("", "1234")}}, withPIN.ID,
+			[]string{"tpm2 (slot 3): a PIN is needed"}},
 		{"no PIN given", nil, []Method{ByTPM{Unsealer: dev}}, second.ID, []string{"tpm2 (slot 3): a PIN is needed"}},
 		{"PIN given up", nil, []Method{ByTPM{Unsealer: dev, PIN: answers()}}, second.ID, []string{"tpm2 (slot 3): no answer"}},
 		{"wrong PIN to the end", nil, []Method{ByTPM{Unsealer: dev, PIN: answers("1", "2", "3", "4"), Tries: 2}}, second.ID,
@@ -225,6 +228,120 @@ func TestUnlockOrderAndOutcomes(t *testing.T) {
 		got := inspect(t, m).Arrange(map[Kind]Method{KindRecovery: c, KindKeyStick: d, KindPassphrase: b, KindTPM2: a})
 		if len(got) != 4 || got[0].(ByTPM).Tries != 1 || got[1].(ByTyping).Tries != 2 || got[2].(ByKeyFile).Kind != KindKeyStick || got[3].(ByTyping).Tries != 3 {
 			t.Errorf("arranged %v", got)
+		}
+	})
+}
+
+// TestPINChanged: while a PIN is being changed the old one opens until the new one has.
+func TestPINChanged(t *testing.T) {
+	ctx := context.Background()
+	m, key := newVolume(t, FormatOptions{Order: []Kind{KindTPM2}})
+	auth := []byte(key.Reveal())
+	dev := newMemoryTPM()
+	var slots []*Slot
+	for _, pin := range []string{"old pin", "new pin"} {
+		s, err := m.AddTPM2(ctx, auth, dev, TPM2Options{Policy: tpm.Policy{PIN: true}, PIN: []byte(pin)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots = append(slots, s)
+	}
+	for _, tt := range []struct {
+		name     string
+		typed    []string
+		opened   *Slot
+		outcomes string
+	}{
+		{"the new one", []string{"new pin"}, slots[1], "[]"},
+		{"the old one", []string{"old pin"}, slots[0], "[tpm2 (slot 2): wrong PIN]"},
+		{"a wrong one, then the old one", []string{"pin", "old pin"}, slots[0],
+			"[tpm2 (slot 2): wrong PIN tpm2 (slot 1): wrong PIN tpm2 (slot 2): wrong PIN]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v, err := inspect(t, m).Unlock(ctx, ByTPM{Unsealer: dev, PIN: answers(tt.typed...)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			if v.Slot.ID != tt.opened.ID || fmt.Sprint(v.Outcomes) != tt.outcomes {
+				t.Errorf("slot %d after %v", v.Slot.ID, v.Outcomes)
+			}
+		})
+	}
+}
+
+// TestSealAgain: the first process hands a key with the PIN that was typed to the
+// running box, which does not know the PIN.
+func TestSealAgain(t *testing.T) {
+	ctx := context.Background()
+	m, key := newVolume(t, FormatOptions{Order: []Kind{KindTPM2}})
+	dev := newMemoryTPM()
+	if _, err := m.AddTPM2(ctx, []byte(key.Reveal()), dev, TPM2Options{Policy: tpm.Policy{PIN: true}, PIN: []byte("246810"), State: StateProvisional}); err != nil {
+		t.Fatal(err)
+	}
+	h := inspect(t, m)
+	v, err := h.Unlock(ctx, ByTPM{Unsealer: dev, PIN: answers("246810")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !h.NeedsPIN(v.OpenedBy("a")) {
+		t.Error("no PIN is needed for the next slot")
+	}
+	sealed, err := v.SealAgain(ctx, dev, tpm.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := v.OpenedBy("a")
+	v.Close()
+	if _, err := v.SealAgain(ctx, dev, tpm.Policy{}); !errors.Is(err, ErrNoPIN) {
+		t.Errorf("after Close: %v", err)
+	}
+
+	file, err := sealed.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ParseSealedKey(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, err := m.AddSealed(ctx, []byte(key.Reveal()), read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !added.PIN || added.State != StateCandidate || added.Generation != 2 {
+		t.Errorf("added %+v", added)
+	}
+	h = inspect(t, m)
+	if v, err = h.Unlock(ctx, ByTPM{Unsealer: dev, PIN: answers("246810")}); err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if v.Slot.ID != added.ID || h.NeedsPIN(v.OpenedBy("a")) {
+		t.Errorf("opened by slot %d", v.Slot.ID)
+	}
+	if h.NeedsPIN(Opened{UUID: h.UUID, Slot: opened.Slot, Kind: KindMaintenance}) {
+		t.Error("a record that does not fit the header asks for a PIN")
+	}
+
+	t.Run("opened by the recovery key", func(t *testing.T) {
+		v, err := h.Unlock(ctx, ByTyping{Ask: answers(key.Reveal())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		if !h.NeedsPIN(v.OpenedBy("a")) {
+			t.Error("no PIN is needed")
+		}
+		if _, err := v.SealAgain(ctx, dev, tpm.Policy{}); !errors.Is(err, ErrNoPIN) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("not whole", func(t *testing.T) {
+		for _, text := range []string{"", "{}", strings.Replace(string(file), `"secret":"`, `"secret":"AAAA`, 1), string(file) + "{}"} {
+			if _, err := ParseSealedKey([]byte(text)); err == nil {
+				t.Errorf("%.40s is taken", text)
+			}
 		}
 	})
 }

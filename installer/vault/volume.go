@@ -18,13 +18,15 @@ type volumeKey interface {
 	wipe()
 }
 
-// Volume is an unlocked volume. It holds the volume key in memory until Close.
+// Volume is an unlocked volume. It holds the volume key in memory until Close, and
+// the PIN if one was typed.
 type Volume struct {
 	UUID     string
 	Slot     *Slot     // the slot that opened it
 	Outcomes []Outcome // what failed before, in order
 
 	key volumeKey
+	pin []byte // that opened it; nil without one
 }
 
 // ErrClosed means that the volume's key was wiped already.
@@ -85,9 +87,11 @@ func (v *Volume) Map() (node string, err error) {
 	return node, nil
 }
 
-// Close wipes the volume key from this process's memory, as far as Go allows:
-// copies made by the runtime or on the way to the kernel may remain.
+// Close wipes the volume key and the PIN from this process's memory, as far as Go
+// allows: copies made by the runtime or on the way to the kernel may remain.
 func (v *Volume) Close() {
+	clear(v.pin)
+	v.pin = nil
 	if v.key != nil {
 		v.key.wipe()
 		v.key = nil

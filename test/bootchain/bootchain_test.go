@@ -157,8 +157,17 @@ func edit(t *testing.T, path, name string, data []byte) {
 }
 
 func machine(t *testing.T, firmware vm.Firmware, stick string) vm.Machine {
+	t.Helper()
+	accel, reason, err := vm.Choose(t.Context(), func(ctx context.Context) (string, error) {
+		kernel, err := testimage.TestKernel(ctx)
+		return kernel.Image, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("accelerator %s: %s", accel, reason)
 	return vm.Machine{
-		Dir: t.TempDir(), Firmware: firmware, TPM: &vm.TPM{},
+		Dir: t.TempDir(), Firmware: firmware, Accel: accel, TPM: &vm.TPM{},
 		Disks: []vm.Disk{{Name: "stick", Path: stick, Bus: vm.USB}},
 	}
 }

@@ -65,6 +65,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("== processor:", s.Processor)
 	s.Machine.Outlive = d.keep
 	box, err := s.PowerOn(ctx)
 	if err != nil {

@@ -31,6 +31,21 @@ func TestFullSecureBoot(t *testing.T) {
 	if m, err := box.WaitOpened(ctx); err != nil || m.Groups[0] != "tpm2" {
 		t.Errorf("after a power cut: %v, %v", m.Groups, err)
 	}
+
+	must(t, box.LogIn(ctx))
+	refuseImage(t, box)
+	if out := box.run(t, "stek key reseal"); !strings.Contains(out, "what the next start will measure, since dbx changed") {
+		t.Errorf("stek key reseal: %s", out)
+	}
+	must(t, box.PowerCut())
+	box = powerOn(t, s, s.WithoutStick())
+	if m, err := box.WaitOpened(ctx); err != nil || m.Groups[0] != "tpm2" {
+		t.Fatalf("after an update of dbx: %v, %v", m.Groups, err)
+	}
+	must(t, box.LogIn(ctx))
+	if s := box.status(t); s.Binding != "bound" || len(s.Slots) != 3 {
+		t.Errorf("after an update of dbx the node says %+v", s)
+	}
 }
 
 // TestFullEarlyPowerCuts cuts the power five times before the first start from the

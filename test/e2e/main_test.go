@@ -9,9 +9,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/stek-edge/stek/test/site"
 )
 
 // stek is the program and image the image file, built once for all tests.
@@ -19,28 +19,21 @@ var stek, image string
 
 func TestMain(m *testing.M) {
 	if err := build(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "building the image:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-func build(ctx context.Context) error {
-	top, err := filepath.Abs("../..")
+func build(ctx context.Context) (err error) {
+	stek, image, err = site.BuildImage(ctx, "../..")
+	return err
+}
+
+func cacheDir() string {
+	dir, err := site.CacheDir()
 	if err != nil {
-		return err
+		panic(err)
 	}
-	cache := os.Getenv("STEK_CACHE")
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return err
-		}
-		cache = filepath.Join(user, "stek")
-	}
-	stek, image = filepath.Join(top, "build/stek"), filepath.Join(top, "build/stek-amd64.img")
-	cmd := exec.CommandContext(ctx, stek, "image", "build", "--k3s", "module",
-		"--keys", filepath.Join(cache, "keys"), "--cache", cache, "--file", image)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
-	return cmd.Run()
+	return dir
 }

@@ -158,5 +158,19 @@ func newSite(t *testing.T, o site.Options) *site.Site {
 	o.Stek, o.Image, o.Dir = stek, image, t.TempDir()
 	s, err := site.New(context.WithoutCancel(t.Context()), o)
 	must(t, err)
+	t.Log("processor: ", s.Processor)
 	return s
+}
+
+// TestProbeKernel starts the kernel with which a site tries KVM: with one that starts
+// nowhere, KVM would never be used, and nobody would see why.
+func TestProbeKernel(t *testing.T) {
+	s := newSite(t, site.Options{})
+	kernel, err := s.ProbeKernel(t.Context())
+	must(t, err)
+	box := vm.Start(t, vm.Machine{Dir: t.TempDir(), Accel: vm.TCG, Kernel: kernel, Cmdline: "console=ttyS0 panic=-1", NoReboot: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	_, err = box.Console.Expect(ctx, `Linux version`)
+	must(t, err)
 }

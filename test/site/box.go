@@ -70,6 +70,16 @@ func (b *Box) WaitLocked(ctx context.Context) (vm.Match, error) {
 	return b.Console.ExpectPrompt(ctx, `Recovery key:`)
 }
 
+// TypePIN waits until stage1 asks for the PIN and types one.
+func (b *Box) TypePIN(ctx context.Context, pin string) error {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	if _, err := b.Console.ExpectPrompt(ctx, `PIN of this box:`); err != nil {
+		return err
+	}
+	return b.Console.Send(pin)
+}
+
 // WaitReady waits until the box says that it is ready.
 func (b *Box) WaitReady(ctx context.Context) (vm.Match, error) {
 	return b.expect(ctx, readyWithin, `This box is ready`)

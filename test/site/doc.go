@@ -5,7 +5,7 @@
 // It must never fake a part: the image is the one that `stek image build` makes, the
 // box runs it, and what is known of the box is what a person at its console sees.
 //
-//	s, err := site.Open(ctx, site.Options{Stek: "build/stek", Dir: dir})
+//	s, err := site.New(ctx, site.Options{Stek: "build/stek", Image: "build/stek-amd64.img", Dir: dir})
 //	box, err := s.PowerOn(ctx)
 //	installed, err := box.WaitInstalled(ctx)
 //	err = box.WaitReady(ctx)

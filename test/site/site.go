@@ -19,6 +19,9 @@ type Options struct {
 	Dir     string // for disks, firmware variables, TPM and logs
 	Answers string // more lines of the answer file, at its top level
 	Unlock  string // encryption.unlock's list, by itself "tpm2"
+	PIN     string // of the TPM's key, by itself none
+	Node    string // more lines of node's mapping, indented by two blanks
+	K3s     string // more keys of k3s' mapping, such as "disable: [traefik]"
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
@@ -32,6 +35,8 @@ type Site struct {
 	Recovery *age.X25519Identity // the office's key: recovery keys are encrypted to it
 	Stick    string              // image file of the stick
 	Disk     string              // image file of the box's disk
+	// Processor says, for a person, whether the machines run under KVM, and why.
+	Processor string
 }
 
 // Password is root's on the console of every box of a site. The answer file has its
@@ -86,7 +91,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if !o.NoTPM {
 		s.Machine.TPM = &vm.TPM{}
 	}
-	return s, nil
+	return s, s.chooseAccel(ctx)
 }
 
 // Fatal are console lines after which waiting for an installation or a start is no use.
@@ -94,20 +99,24 @@ var Fatal = []string{`This machine was not installed`, `This machine cannot star
 
 // answers is the site's answer file.
 func (s *Site) answers() string {
+	pin := ""
+	if s.PIN != "" {
+		pin = fmt.Sprintf("  tpm2: {pin: %q}\n", s.PIN)
+	}
 	return fmt.Sprintf(`stek: 1
 node:
   name: demo
   admin: {password-hash: "%s"}
-disk:
+%sdisk:
   match: {bus: nvme}
   erase: true
 encryption:
   unlock: [%s]
-  recovery: {recipient: "%s"}
+%s  recovery: {recipient: "%s"}
 network: {offline: true}
-k3s: {role: server}
+k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Unlock, s.Recovery.Recipient(), s.Options.Answers)
+%s`, passwordHash, s.Node, s.Unlock, pin, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.

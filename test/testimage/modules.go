@@ -2,19 +2,15 @@ package testimage
 
 import (
 	"bytes"
-	"compress/gzip"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-
+	"github.com/stek-edge/stek/images/kmod"
 	"github.com/stek-edge/stek/test/guest/inside"
 )
 
@@ -66,7 +62,7 @@ func (k Kernel) Load(names ...string) ([]Module, error) {
 	seen := map[string]bool{}
 	var visit func(name string, soft bool) error
 	visit = func(name string, soft bool) error {
-		name = underscored(name)
+		name = kmod.Underscored(name)
 		if seen[name] {
 			return nil
 		}
@@ -78,7 +74,7 @@ func (k Kernel) Load(names ...string) ([]Module, error) {
 			}
 			return fmt.Errorf("%w: %s in %s", ErrNoModule, name, k.Modules)
 		}
-		object, err := readModule(file)
+		object, err := kmod.Read(os.DirFS(filepath.Dir(file)), filepath.Base(file))
 		if err != nil {
 			return err
 		}
@@ -107,8 +103,6 @@ func (k Kernel) Load(names ...string) ([]Module, error) {
 	return ordered, nil
 }
 
-func underscored(name string) string { return strings.ReplaceAll(name, "-", "_") }
-
 // moduleFiles maps each module's name to its file.
 func moduleFiles(dir string) (map[string]string, error) {
 	files := map[string]string{}
@@ -117,7 +111,7 @@ func moduleFiles(dir string) (map[string]string, error) {
 			return err
 		}
 		if name, _, ok := strings.Cut(d.Name(), ".ko"); ok && !d.IsDir() {
-			files[underscored(name)] = path
+			files[kmod.Underscored(name)] = path
 		}
 		return nil
 	})
@@ -136,35 +130,9 @@ func builtinModules(dir string) (map[string]bool, error) {
 	names := map[string]bool{}
 	for line := range strings.Lines(string(list)) {
 		name := strings.TrimSuffix(filepath.Base(strings.TrimSpace(line)), ".ko")
-		names[underscored(name)] = true
+		names[kmod.Underscored(name)] = true
 	}
 	return names, nil
-}
-
-// readModule reads a module and undoes its compression, which its name tells.
-func readModule(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading a kernel module: %w", err)
-	}
-	defer f.Close()
-	var r io.Reader = f
-	switch filepath.Ext(file) {
-	case ".xz":
-		r, err = xz.NewReader(f)
-	case ".gz":
-		r, err = gzip.NewReader(f)
-	case ".zst":
-		r, err = zstd.NewReader(f)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("uncompressing %s: %w", file, err)
-	}
-	object, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("uncompressing %s: %w", file, err)
-	}
-	return object, nil
 }
 
 // modinfo is what a module's section .modinfo says about other modules.

@@ -26,8 +26,15 @@ const (
 const AccelEnv = "STEK_VM_ACCEL"
 
 // probeLimit is far more than a kernel needs under KVM (about a second) and far less
-// than it needs under anything that only claims to be KVM.
-const probeLimit = 12 * time.Second
+// than it needs under anything that only claims to be KVM. A probe that does not even
+// end after that is given up after probeGrace more.
+const (
+	probeLimit = 12 * time.Second
+	probeGrace = 8 * time.Second
+)
+
+// kvmDevice is how programs get at KVM.
+const kvmDevice = "/dev/kvm"
 
 func (a Accel) args() []string {
 	if a == KVM {
@@ -45,7 +52,7 @@ var verdict struct {
 
 // ProbeKVM tells whether KVM works here, by starting a guest with the given kernel
 // (vmlinuz) and waiting until its user space speaks. It returns nil when KVM works, and
-// otherwise why it does not. It takes at most about 15 seconds, and asks only once: the
+// otherwise why it does not. It takes at most 20 seconds, and asks only once: the
 // verdict is remembered for Auto and for later calls. $STEK_VM_ACCEL overrules it.
 func ProbeKVM(ctx context.Context, kernel string) error {
 	switch forced, err := forcedAccel(); {
@@ -61,12 +68,71 @@ func ProbeKVM(ctx context.Context, kernel string) error {
 	if verdict.known {
 		return verdict.err
 	}
-	err := probe(ctx, KVM, kernel, probeLimit)
+	err := bounded(ctx, probeLimit+probeGrace, func(ctx context.Context) error { return probe(ctx, KVM, kernel, probeLimit) })
 	if ctx.Err() != nil {
 		return err // says nothing about KVM
 	}
 	verdict.known, verdict.err = true, err
 	return err
+}
+
+// Choose decides once for a whole program: KVM if a probe guest has really started under
+// it, otherwise TCG. reason says why, for one line to a person. kernel gives the vmlinuz
+// for the probe; it is asked for only where there is a KVM to try. The error is about
+// $STEK_VM_ACCEL or the end of ctx, never about KVM.
+func Choose(ctx context.Context, kernel func(context.Context) (string, error)) (accel Accel, reason string, err error) {
+	return choose(ctx, kvmDevice, kernel, ProbeKVM)
+}
+
+func choose(ctx context.Context, device string, kernel func(context.Context) (string, error), probe func(ctx context.Context, kernel string) error) (Accel, string, error) {
+	switch forced, err := forcedAccel(); {
+	case err != nil:
+		return Auto, "", err
+	case forced != Auto:
+		return forced, AccelEnv + " asks for it", nil
+	}
+	if err := openable(device); err != nil {
+		return TCG, err.Error(), nil
+	}
+	image, err := kernel(ctx)
+	if err == nil {
+		err = probe(ctx, image)
+	} else {
+		err = fmt.Errorf("there is no kernel to try KVM with: %w", err)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return Auto, "", ctx.Err()
+	case err != nil:
+		return TCG, err.Error(), nil
+	}
+	return KVM, "a probe guest has started under it", nil
+}
+
+func openable(device string) error {
+	f, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("KVM cannot be used: %w", err)
+	}
+	return f.Close()
+}
+
+// bounded waits for do no longer than limit, even if do does not heed the end of its
+// context: a process that hangs inside a broken KVM cannot be killed and waited for.
+func bounded(ctx context.Context, limit time.Duration, do func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- do(limited) }()
+	select {
+	case err := <-done:
+		return err
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("the probe guest hangs; given up after %v", limit)
+	}
 }
 
 // forcedAccel reads $STEK_VM_ACCEL.
@@ -104,11 +170,9 @@ func (a Accel) resolve(ctx context.Context, kernel string) (Accel, error) {
 // probe boots the smallest guest there is under an accelerator.
 func probe(ctx context.Context, accel Accel, kernel string, limit time.Duration) error {
 	if accel == KVM {
-		device, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
-		if err != nil {
-			return fmt.Errorf("KVM cannot be used: %w", err)
+		if err := openable(kvmDevice); err != nil {
+			return err
 		}
-		device.Close()
 	}
 	dir, err := os.MkdirTemp("", "stek-probe-")
 	if err != nil {

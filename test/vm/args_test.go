@@ -1,15 +1,13 @@
 package vm
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/stek-edge/stek/test/golden"
+)
 
 // The files in testdata/args show what each kind of machine turns into.
 func TestArgs(t *testing.T) {
@@ -59,19 +57,7 @@ func TestArgs(t *testing.T) {
 				}
 			}
 			got := strings.ReplaceAll(strings.TrimSpace(lines.String()), image, "/d/image") + "\n"
-			golden := filepath.Join("testdata", "args", test.name+".golden")
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("the arguments are\n%s\nwant\n%s", got, want)
-			}
+			golden.Check(t, filepath.Join("args", test.name+".golden"), got)
 		})
 	}
 }

@@ -30,6 +30,6 @@
 // The package never opens a real disk's device node, never changes the host's network,
 // and leaves no process behind: QEMU and swtpm die with the program that started them,
 // even if that one is killed (unless Outlive asks for the contrary). It uses KVM only
-// after a guest has really started under it (ProbeKVM): a /dev/kvm that exists may still
+// after a guest has really started under it (Choose, ProbeKVM): a /dev/kvm that exists may still
 // hang at the first guest.
 package vm

@@ -1,0 +1,144 @@
+//go:build e2e
+
+package interop
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stek-edge/stek/images/root"
+	"github.com/stek-edge/stek/test/guest"
+	"github.com/stek-edge/stek/test/vm"
+)
+
+// stockPackages make a Debian that opens encrypted volumes with a TPM.
+const stockPackages = "systemd,systemd-cryptsetup,cryptsetup-bin,libtss2-tcti-swtpm0t64,libtss2-tcti-device0t64,libtss2-rc0t64,tpm2-tools,e2fsprogs"
+
+// trixie gives the root of a Debian 13, made once and kept in the user's cache.
+func trixie(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "stek", "test-trixie")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	made := filepath.Join(dir, "root")
+	if _, err := os.Stat(made); err == nil {
+		return made
+	}
+	mirror, err := root.HostMirror(os.DirFS("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := made + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--variant=minbase", "--format=directory", "--include=" + stockPackages}
+	for _, path := range []string{"doc", "man", "locale"} {
+		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+path+"/*")
+	}
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main", mirror.Archive, root.Suite)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "mmdebstrap", append(args, root.Suite, part, source)...).CombinedOutput(); err != nil {
+		t.Fatalf("making a Debian %s: %v\n%s", root.Suite, err, out)
+	}
+	if err := os.Rename(part, made); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// changeRoot runs programs of another root, in a mount namespace of their own, with the
+// box's folder as working directory.
+func changeRoot(system string) runner {
+	return func(_ *testing.T, dir string, stdin []byte, env []string, words ...string) (string, error) {
+		const script = `set -e
+root=$1 work=$2; shift 2
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+mount --bind "$work" "$root/mnt"
+exec chroot "$root" sh -c 'cd /mnt && exec "$@"' sh "$@"`
+		cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", system, dir}, words...)...)
+		cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8")
+		return output(cmd)
+	}
+}
+
+// TestFullNewerStockEnrolled: what systemd 257 seals opens here.
+func TestFullNewerStockEnrolled(t *testing.T) {
+	run := changeRoot(trixie(t))
+	for _, e := range enrolments {
+		t.Run(e.name, func(t *testing.T) { opensStock(t, e, run) })
+	}
+}
+
+// TestFullNewerStockUnseals: systemd 257 takes the key that is sealed here out of the
+// TPM, and opens the volume with it to add a slot.
+func TestFullNewerStockUnseals(t *testing.T) {
+	run := changeRoot(trixie(t))
+	for _, e := range enrolments {
+		t.Run(e.name, func(t *testing.T) {
+			b := newBox(t)
+			b.enrol(e)
+			err := b.emu.Lend(func(tcti string) {
+				env := []string{"TPM2TOOLS_TCTI=" + tcti, "PIN=" + pin}
+				for _, words := range append(measure(), []string{
+					"systemd-cryptenroll", "--unlock-tpm2-device=" + tcti, "--tpm2-signature=signatures.json", "--recovery-key", "state.img",
+				}) {
+					if _, err := run(t, b.dir, nil, env, words...); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.header().Slot(3) == nil {
+				t.Error("no slot was added")
+			}
+		})
+	}
+}
+
+// TestFullStockOpens runs in a virtual box with a Debian 13: for each kind of key a volume
+// is made there by the project, and opened by cryptsetup's token and by systemd-cryptsetup,
+// with the PCRs as they are while stage1 runs; then with the recovery key.
+func TestFullStockOpens(t *testing.T) {
+	dir := t.TempDir()
+	system := filepath.Join(dir, "system.img")
+	if out, err := exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-d", trixie(t), system, "1500M").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	machine := vm.Machine{Dir: dir, Memory: 1024, TPM: &vm.TPM{}, Disks: []vm.Disk{{Name: "system", Path: system, Serial: "system"}}}
+	for i, e := range enrolments {
+		disk := filepath.Join(dir, fmt.Sprintf("state-%d.img", i))
+		if err := vm.NewDisk(disk, 32<<20); err != nil {
+			t.Fatal(err)
+		}
+		machine.Disks = append(machine.Disks, vm.Disk{Name: fmt.Sprintf("state%d", i), Path: disk, Serial: strings.ReplaceAll(e.name, " ", "-")})
+	}
+	result := guest.Check(t, guest.Spec{
+		Main: "./testdata/stock", Stdin: x509.MarshalPKCS1PrivateKey(signer()), Machine: machine,
+		Modules: []string{"dm_crypt", "xts", "ext4"}, Timeout: 20 * time.Minute, Output: os.Stderr,
+	})
+	for _, e := range enrolments {
+		for _, how := range []string{"token", "attach", "recovery"} {
+			if line := fmt.Sprintf("%s by %s: opened\n", strings.ReplaceAll(e.name, " ", "-"), how); !bytes.Contains(result.Stdout, []byte(line)) {
+				t.Errorf("not in the output: %s", line)
+			}
+		}
+	}
+}

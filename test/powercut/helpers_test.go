@@ -1,0 +1,76 @@
+package powercut_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stek-edge/stek/test/powercut"
+)
+
+// everything has each state checked; without it a drawn part is.
+var everything = os.Getenv("STEK_POWERCUT") == "all"
+
+// options say how thorough a replay is: share is the part that is checked by itself.
+func options(t *testing.T, share float64) powercut.Options {
+	t.Helper()
+	o := powercut.Options{Dir: t.TempDir(), Seed: 4, Draws: 3, Share: share}
+	if everything {
+		o.Draws, o.Share = 6, 1
+	}
+	return o
+}
+
+// record mounts a recorder.
+func record(t *testing.T, disks ...powercut.Disk) *powercut.Recorder {
+	t.Helper()
+	rec, err := powercut.NewRecorder(t.TempDir(), disks...)
+	must(t, err)
+	t.Cleanup(func() { must(t, rec.Close()) })
+	return rec
+}
+
+// loop puts a loop device on a file. The function takes it off; so does the end of the
+// test.
+func loop(t *testing.T, file string) (node string, detach func()) {
+	t.Helper()
+	node = strings.TrimSpace(tool(t, "losetup", "--find", "--show", "--partscan", file))
+	attached := true
+	detach = func() {
+		if attached {
+			attached = false
+			tool(t, "losetup", "--detach", node)
+		}
+	}
+	t.Cleanup(detach)
+	return node, detach
+}
+
+func tool(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, said.String())
+	}
+	return string(out)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyOf is a copy of a disk of a state, for a check that writes.
+func copyOf(t testing.TB, s *powercut.State, disk string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), disk)
+	must(t, s.CopyTo(disk, name))
+	return name
+}
