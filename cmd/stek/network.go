@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.zx2c4.com/wireguard/wgctrl"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network"
+	"github.com/stek-edge/stek/installer/network/endpoint"
 	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
@@ -27,7 +29,7 @@ func networkCommand() *cobra.Command {
 		Short: "Test, change and look at the network of this box",
 	}
 	cmd.AddCommand(networkTestCommand(), networkApplyCommand(), networkConfirmCommand(), networkStatusCommand(),
-		networkKeyCommand(), networkTrialCommand(), networkSettleCommand())
+		networkKeyCommand(), networkTrialCommand(), networkSettleCommand(), networkFollowCommand())
 	return cmd
 }
 
@@ -350,6 +352,34 @@ func networkSettleCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&reload, "reload", false, "make the network programs read their files again")
 	return cmd
+}
+
+// networkFollowCommand is what stek-network-endpoint.service runs.
+func networkFollowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "follow", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := expected("")
+			if err != nil {
+				return err
+			}
+			if n.VPN.WireGuard == nil {
+				return nil
+			}
+			client, err := wgctrl.New()
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			tunnel := endpoint.Of(client, network.Tunnel, *n.VPN.WireGuard)
+			tunnel.Every = 30 * time.Second
+			tunnel.Moved = func(m endpoint.Move) {
+				fmt.Fprintf(cmd.OutOrStdout(), "the peer %s is now at %s\n", m.Key, m.To)
+			}
+			endpoint.Follow(cmd.Context(), tunnel)
+			return nil
+		},
+	}
 }
 
 func keeper() keep.Keeper {

@@ -50,6 +50,7 @@ func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 		{"start", "systemd-networkd.service"},
 		{"restart", "systemd-resolved.service"},
 		{"try-restart", "systemd-timesyncd.service"},
+		{"restart", "stek-network-endpoint.service"}, // does nothing without a tunnel
 	}
 	if len(started) > 0 {
 		steps = append(steps, append([]string{"start"}, started...))
