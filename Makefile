@@ -50,6 +50,7 @@ e2e: setup build ## the short tests on virtual boxes
 e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e ./test/bootchain
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack ./test/interop
+	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
 powercut: ## a power cut at every write, all states (make test checks a part of them)

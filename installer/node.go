@@ -50,7 +50,7 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 			nodeFile{filepath.Join(stateEtc, "shadow"), string(with), 0o600},
 			nodeFile{filepath.Join(stateEtc, "stek/console-login"), "", 0o644})
 	}
-	rendered, err := k3s.Render(*a, k3s.Facts{Name: plan.NodeName, Source: plan.Image.K3sSource})
+	rendered, err := k3s.Render(*a, clusterFacts(plan, a))
 	if err != nil {
 		return fmt.Errorf("rendering the configuration of k3s: %w", err)
 	}
@@ -75,6 +75,9 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 		if err := f.write(dir); err != nil {
 			return fmt.Errorf("writing the node's %s: %w", filepath.Base(f.path), err)
 		}
+	}
+	if err := layNetwork(dir, plan, a); err != nil {
+		return fmt.Errorf("writing the node's network: %w", err)
 	}
 	if err := os.Chmod(filepath.Join(dir, stateStek), 0o700); err != nil {
 		return err

@@ -56,6 +56,12 @@ k3s: {labels: {hall: "7"}}
 		"stek":                              {0o700 | fs.ModeDir, ""},
 		"stek/node.json":                    {0o600, `"node-name": "box-1"`},
 		"etc/upper/localtime":               {0o777 | fs.ModeSymlink, ""},
+
+		"etc/upper/systemd/network/80-stek-cable.network": {0o644, "DHCP=yes\n"},
+		"etc/upper/systemd/resolved.conf.d/stek.conf":     {0o644, "FallbackDNS=\n"},
+		"etc/upper/systemd/timesyncd.conf.d/stek.conf":    {0o644, "SaveIntervalSec=60\n"},
+		"stek/network":              {0o700 | fs.ModeDir, ""},
+		"stek/network/network.json": {0o600, `"kept"`},
 	}
 	for name, w := range want {
 		info, err := os.Lstat(filepath.Join(dir, name))

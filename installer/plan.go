@@ -37,7 +37,10 @@ type Plan struct {
 	Enrol    bool     `json:"enrol"`    // Secure Boot keys are enrolled first, then the machine restarts
 	Role     string   `json:"role"`     // of the node in its cluster
 	OnFinish string   `json:"on-finish"`
-	Steps    []Step   `json:"steps"`
+
+	// Cards are the machine's network cards, among which the answers choose.
+	Cards []hardware.NIC `json:"cards"`
+	Steps []Step         `json:"steps"`
 }
 
 // Box names the machine by what is printed on it.
@@ -144,6 +147,10 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 		Enrol:    enrol,
 		Role:     a.K3s.Role,
 		OnFinish: a.OnFinish,
+		Cards:    inv.NICs,
+	}
+	if err := checkNetwork(p, a.Network); err != nil {
+		return nil, err
 	}
 	p.Steps = planSteps(p)
 	return p, nil

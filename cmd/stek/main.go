@@ -152,8 +152,8 @@ its keeper afterwards.`,
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.CompletionOptions.DisableDefaultCmd = true // completionCommand is ours
-	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), nodeCommand(), preseedCommand(),
-		completionCommand(), manCommand())
+	cmd.AddCommand(hardwareCommand(), installCommand(), imageCommand(), keyCommand(), networkCommand(), clockCommand(), nodeCommand(),
+		preseedCommand(), completionCommand(), manCommand())
 	return cmd
 }
 

@@ -47,6 +47,10 @@ type Facts struct {
 	Address netip.Addr
 	Device  string
 
+	// Names are further names and addresses by which the node's API is asked for:
+	// those of the site's own network.
+	Names []string
+
 	// ResolvConf names another file with the name servers that the cluster forwards
 	// to. Empty means the node's systemd-resolved; see Resolver.
 	ResolvConf string
@@ -103,6 +107,13 @@ func Render(a preseed.Answers, f Facts) ([]File, error) {
 	}
 	if f.Address.IsValid() {
 		c.NodeIP, c.FlannelIface = f.Address.String(), f.Device
+	}
+	// The certificate of the API is made once; what is not in it now cannot be asked
+	// for by a client that checks.
+	for _, name := range append([]string{c.NodeIP}, f.Names...) {
+		if !slices.Contains(c.TLSSAN, name) {
+			c.TLSSAN = append(c.TLSSAN, name)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.K3s.Labels)) {
 		c.NodeLabel = append(c.NodeLabel, key+"="+a.K3s.Labels[key])

@@ -40,6 +40,8 @@ func TestRender(t *testing.T) {
 		}}, Facts{Name: "gh-12", Source: SourceModule, ResolvConf: "/run/systemd/resolve/resolv.conf"}},
 		{"release", preseed.Answers{}, Facts{Name: "123", Source: SourceRelease,
 			Address: netip.MustParseAddr("10.1.2.3"), Device: "enp1s0", ResolvConf: "/run/systemd/resolve/resolv.conf"}},
+		{"vpn", preseed.Answers{}, Facts{Name: "kas-7", Source: SourceRelease,
+			Address: netip.MustParseAddr("10.77.0.7"), Device: "stek-vpn", Names: []string{"192.168.7.20", "kas-7"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files, err := Render(c.answers, c.facts)

@@ -1,0 +1,143 @@
+package keep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/stek-edge/stek/installer/network"
+)
+
+// Systemd makes the network programs of a node read their files again.
+type Systemd struct {
+	Cards []string // names of the machine's network cards
+	Run   func(ctx context.Context, name string, args ...string) error
+}
+
+// Reload stops networkd, takes away what it has set, and starts it on the new files:
+// a networkd that is merely restarted leaves the routes of files that are gone, and
+// changes no tunnel and no VLAN that exists. Nobody is cut off by that: connections
+// outlive an address that is back within seconds.
+func (s Systemd) Reload(ctx context.Context, before, now Config) error {
+	stopped, started := radios(before), radios(now)
+	steps := [][]string{{"stop", "systemd-networkd.socket", "systemd-networkd.service"}}
+	if len(stopped) > 0 {
+		steps = append(steps, append([]string{"stop"}, stopped...))
+	}
+	for _, step := range steps {
+		if err := s.Run(ctx, "systemctl", step...); err != nil {
+			return err
+		}
+	}
+	if err := Clear(s.Cards, append(netdevs(before), netdevs(now)...)); err != nil {
+		return err
+	}
+	if !slices.Equal(stopped, started) {
+		// udev gives radios their names when they appear, and again when it is told that
+		// they have.
+		if err := s.Run(ctx, "udevadm", "trigger", "--settle", "--action=add", "--subsystem-match=net"); err != nil {
+			return err
+		}
+	}
+	steps = [][]string{
+		{"daemon-reload"},
+		{"start", "systemd-networkd.service"},
+		{"restart", "systemd-resolved.service"},
+		{"try-restart", "systemd-timesyncd.service"},
+		{"restart", "stek-network-endpoint.service"}, // does nothing without a tunnel
+	}
+	if len(started) > 0 {
+		steps = append(steps, append([]string{"start"}, started...))
+	}
+	if !bytes.Equal(content(before, network.ProxyEnvPath), content(now, network.ProxyEnvPath)) {
+		steps = append(steps, []string{"try-restart", "k3s.service"}) // its containers run on
+	}
+	for _, step := range steps {
+		if err := s.Run(ctx, "systemctl", step...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// radios are the units that run wpa_supplicant.
+func radios(c Config) []string {
+	var units []string
+	for _, f := range c.Files {
+		if f.Link != "" && strings.HasPrefix(path.Base(f.Path), "wpa_supplicant@") {
+			units = append(units, path.Base(f.Path))
+		}
+	}
+	return units
+}
+
+// netdevs are the interfaces that a configuration makes.
+func netdevs(c Config) []string {
+	var names []string
+	for _, f := range c.Files {
+		if path.Ext(f.Path) != ".netdev" {
+			continue
+		}
+		for line := range strings.Lines(string(f.Data)) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Name="); ok {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	return names
+}
+
+func content(c Config, at string) []byte {
+	for _, f := range c.Files {
+		if f.Path == at {
+			return f.Data
+		}
+	}
+	return nil
+}
+
+// Clear takes every address and every gateway from cards, and removes netdevs.
+// Cards and netdevs that are not there are no error.
+func Clear(cards, netdevs []string) error {
+	var faults []error
+	for _, name := range netdevs {
+		if link, err := netlink.LinkByName(name); err == nil {
+			faults = append(faults, describe("removing "+name, netlink.LinkDel(link)))
+		}
+	}
+	for _, name := range cards {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			continue
+		}
+		routes, err := netlink.RouteList(link, netlink.FAMILY_ALL)
+		faults = append(faults, describe("listing the routes of "+name, err))
+		for _, r := range routes {
+			if r.Gw != nil {
+				faults = append(faults, describe("removing a route of "+name, netlink.RouteDel(&r)))
+			}
+		}
+		addresses, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+		faults = append(faults, describe("listing the addresses of "+name, err))
+		for _, a := range addresses {
+			if !a.IP.IsLinkLocalUnicast() {
+				faults = append(faults, describe("removing an address of "+name, netlink.AddrDel(link, &a)))
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func describe(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

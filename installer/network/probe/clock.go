@@ -1,0 +1,93 @@
+//go:build linux
+
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/beevik/ntp"
+)
+
+// maxClockError is how far a clock may be off before things fail: certificates that
+// were just made, Kerberos and tokens allow between one and five minutes.
+const maxClockError = 30 * time.Second
+
+// clock asks time servers how far this clock is off.
+func (p *prober) clock(ctx context.Context) {
+	began := time.Now()
+	servers := slices.Clone(p.want.TimeServers)
+	for _, l := range p.want.Links {
+		for _, o := range p.links[l.Interface].offers {
+			for _, a := range o.NTP {
+				if !slices.Contains(servers, a.String()) {
+					servers = append(servers, a.String())
+				}
+			}
+		}
+	}
+	if len(servers) == 0 {
+		p.add(Clock, "", began, skipped("no time server is known; this clock says "+p.Now().UTC().Format(time.RFC3339)))
+		return
+	}
+	var silent string
+	for _, s := range servers {
+		r, err := p.askTime(ctx, s)
+		if err != nil {
+			silent = fmt.Sprintf("%s: %v", s, err)
+			continue
+		}
+		p.clockOff = r.ClockOffset
+		p.add(Clock, "", began, judgeClock(s, r))
+		return
+	}
+	p.add(Clock, "", began, failed(FaultTimeSilent, "no time server answers; "+silent))
+}
+
+func judgeClock(server string, r *ntp.Response) finding {
+	off := r.ClockOffset
+	saw := fmt.Sprintf("by %s this clock is %s, give or take %v", server, offWords(off), r.RootDistance.Round(time.Millisecond))
+	if off.Abs() > maxClockError+r.RootDistance {
+		return failed(FaultClockOff, saw)
+	}
+	return passed(saw)
+}
+
+// offWords says an offset from this clock's point of view; a positive one of NTP
+// means that this clock is behind.
+func offWords(off time.Duration) string {
+	unit := time.Millisecond
+	if off.Abs() > 10*time.Second {
+		unit = time.Second
+	}
+	switch off = off.Round(unit); {
+	case off > 0:
+		return off.String() + " behind"
+	case off < 0:
+		return off.Abs().String() + " ahead"
+	}
+	return "right"
+}
+
+func (p *prober) askTime(ctx context.Context, server string) (*ntp.Response, error) {
+	found, err := p.lookup(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	for range p.Tries {
+		var r *ntp.Response
+		r, err = ntp.QueryWithOptions(netip.AddrPortFrom(found[0], 123).String(), ntp.QueryOptions{Timeout: p.Answer, GetSystemTime: p.Now})
+		if err == nil {
+			if err = r.Validate(); err == nil {
+				return r, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return nil, err
+}

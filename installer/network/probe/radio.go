@@ -1,0 +1,162 @@
+//go:build linux
+
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mdlayher/wifi"
+	"github.com/vishvananda/netlink"
+)
+
+// radio looks whether the card is there and may transmit. A radio has no carrier
+// before it has joined a network, so that is no question here.
+func (p *prober) radio(ctx context.Context, l Link) finding {
+	var link netlink.Link
+	var err error
+	if !wait(ctx, p.Carrier, func() bool {
+		link, err = netlink.LinkByName(l.Interface)
+		return err == nil
+	}) {
+		return failed(FaultNoRadio, "there is no radio "+l.Interface)
+	}
+	p.links[l.Interface].mtu = link.Attrs().MTU
+	phy := filepath.Join(p.Sys, "class/net", l.Interface, "phy80211")
+	if _, err := os.Stat(phy); err != nil {
+		return failed(FaultNoRadio, l.Interface+" is no radio")
+	}
+	if how := blocked(phy); how != "" {
+		return failed(FaultNoRadio, fmt.Sprintf("%s is switched off by %s", l.Interface, how))
+	}
+	return passed("the radio " + l.Interface + " is there")
+}
+
+// blocked says what keeps a radio from transmitting
+// (Documentation/ABI/stable/sysfs-class-rfkill of the kernel).
+func blocked(phy string) string {
+	switches, _ := filepath.Glob(filepath.Join(phy, "rfkill*"))
+	for _, s := range switches {
+		for _, kind := range []struct{ file, words string }{{"hard", "its switch or the firmware"}, {"soft", "software (rfkill)"}} {
+			if text, err := os.ReadFile(filepath.Join(s, kind.file)); err == nil && strings.TrimSpace(string(text)) == "1" {
+				return kind.words
+			}
+		}
+	}
+	return ""
+}
+
+// association waits until the radio has joined its network, and meanwhile listens
+// to what wpa_supplicant says about it.
+func (p *prober) association(ctx context.Context, l Link) finding {
+	client, err := wifi.New()
+	if err != nil {
+		return failed(FaultNoRadio, fmt.Sprintf("the kernel's radios cannot be asked: %v", err))
+	}
+	defer client.Close()
+	card, err := findRadio(client, l.Interface)
+	if err != nil {
+		return failed(FaultNoRadio, err.Error())
+	}
+	events, listenErr := listenWPA(filepath.Join(p.WPA, l.Interface))
+	if listenErr == nil {
+		defer events.close()
+	}
+	var bss *wifi.BSS
+	joined := func() bool {
+		bss, err = client.BSS(card)
+		return err == nil && bss.Status == wifi.BSSStatusAssociated && bss.SSID == l.Network && authorised(p, l)
+	}
+	if wait(ctx, p.Associate, joined) {
+		return passed(joinedWords(client, card, bss))
+	}
+	if listenErr != nil {
+		return failed(FaultNotJoined, fmt.Sprintf("wpa_supplicant is not there for %s: %v", l.Interface, listenErr))
+	}
+	return judgeAssociation(l, events.seen(), reachable(client, card))
+}
+
+// authorised: a station is associated before the keys are agreed on; the card has a
+// carrier only after that (IEEE 802.1X port, operstates.rst of the kernel).
+func authorised(_ *prober, l Link) bool {
+	link, err := netlink.LinkByName(l.Interface)
+	return err == nil && link.Attrs().OperState == netlink.OperUp
+}
+
+func findRadio(client *wifi.Client, name string) (*wifi.Interface, error) {
+	all, err := client.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("the kernel's radios cannot be asked: %w", err)
+	}
+	for _, i := range all {
+		if i.Name == name {
+			return i, nil
+		}
+	}
+	return nil, errors.New("there is no radio " + name)
+}
+
+func joinedWords(client *wifi.Client, card *wifi.Interface, bss *wifi.BSS) string {
+	words := fmt.Sprintf("joined %q at %s, %d MHz", bss.SSID, bss.BSSID, bss.Frequency)
+	if stations, err := client.StationInfo(card); err == nil && len(stations) > 0 {
+		words += fmt.Sprintf(", signal %d dBm", stations[0].Signal)
+		if stations[0].Signal < weak {
+			words += " (weak: move the box or its antenna)"
+		}
+	}
+	return words
+}
+
+// weak is a signal at which a link still holds at its lowest rates only.
+const weak = -75 // dBm
+
+// reachable are the names of the networks that the last scan has seen.
+func reachable(client *wifi.Client, card *wifi.Interface) []string {
+	points, err := client.AccessPoints(card)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, b := range points {
+		if b.SSID != "" && !slices.Contains(names, b.SSID) {
+			names = append(names, b.SSID)
+		}
+	}
+	return names
+}
+
+// judgeAssociation decides why a radio has not joined from wpa_supplicant's events
+// and the networks in reach.
+func judgeAssociation(l Link, events []wpaEvent, reachable []string) finding {
+	name := fmt.Sprintf("%q", l.Network)
+	var rejected string
+	found := slices.Contains(reachable, l.Network)
+	for _, e := range events {
+		switch {
+		case e.wrongKey():
+			return failed(FaultWrongKey, name+" is there and does not accept the key")
+		case e.name == "CTRL-EVENT-EAP-FAILURE", e.name == "CTRL-EVENT-EAP-TLS-CERT-ERROR", e.fields["reason"] == "AUTH_FAILED":
+			return failed(FaultLogin, name+" is there and does not accept the login")
+		case e.name == "CTRL-EVENT-ASSOC-REJECT", e.name == "CTRL-EVENT-AUTH-REJECT":
+			rejected, found = fmt.Sprintf("%s refuses this box (status %s)", name, e.fields["status_code"]), true
+		case e.name == "Trying":
+			found = true
+		}
+	}
+	if rejected != "" {
+		return failed(FaultNotJoined, rejected)
+	}
+	if !found {
+		saw := name + " is not in reach; "
+		if len(reachable) == 0 {
+			return failed(FaultNoNetwork, saw+"no network is")
+		}
+		return failed(FaultNoNetwork, fmt.Sprintf("%s%d others are, such as %q", saw, len(reachable), reachable[0]))
+	}
+	return failed(FaultNotJoined, name+" is there and was not joined in time")
+}

@@ -1,0 +1,165 @@
+package network
+
+import (
+	"errors"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// answers reads the network of an answer file, whose other parts are always the same.
+func answers(t *testing.T, network string) preseed.Network {
+	t.Helper()
+	text := "stek: 1\nencryption: {recovery: {show: true}}\n" + network
+	a, err := preseed.Parse("box.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return preseed.Defaults(a).Network
+}
+
+// show writes files one below the other.
+func show(files []File) string {
+	var b strings.Builder
+	for _, f := range files {
+		if f.Link != "" {
+			b.WriteString("== " + f.Path + " -> " + f.Link + "\n")
+			continue
+		}
+		b.WriteString("== " + f.Path + " " + f.Mode.String() + "\n" + string(f.Data))
+		if !strings.HasSuffix(string(f.Data), "\n") {
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
+
+var nics = []hardware.NIC{
+	{Name: "enp1s0", Type: "ethernet", MAC: "dc:a6:32:00:00:01"},
+	{Name: "enp2s0", Type: "ethernet", MAC: "dc:a6:32:00:00:02"},
+	{Name: "wlp3s0", Type: "wifi", MAC: "5c:e0:c5:00:00:03"},
+}
+
+const (
+	boxKey  = "GHuMwljFfqd2a7cs6BaUOmHflK23zME8VNvC5B37S3k=" // of the wg(8) manual's kind: made for this test
+	peerKey = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+	psk     = "hBVzHQfEaXnQ/YVbVHnX9DcMSSgEqDnTTZgMPFNWF8g="
+)
+
+func TestRender(t *testing.T) {
+	for _, name := range []string{"nothing-said", "offline", "fixed", "vlans", "wifi", "enterprise", "wireguard", "proxy", "several"} {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, err := Render(answers(t, string(text)), Facts{Node: "kas-7", NICs: nics, TunnelKey: boxKey})
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".txt", show(files))
+			for _, f := range files {
+				checkFile(t, f)
+			}
+		})
+	}
+}
+
+// checkFile: nothing outside /etc, and no secret that others can read.
+func checkFile(t *testing.T, f File) {
+	t.Helper()
+	if !strings.HasPrefix(f.Path, "/etc/") || f.Link == "" && f.Mode == 0 {
+		t.Errorf("%s: bad path or mode", f.Path)
+	}
+	for _, secret := range []string{boxKey, psk, "glass house", "letmein", "PRIVATE KEY", "p@ss"} {
+		if strings.Contains(string(f.Data), secret) && f.Mode&0o077 != 0 {
+			t.Errorf("%s holds a secret and has the mode %v", f.Path, f.Mode)
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s (run with -update after a look):\n%s", file, got)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for _, c := range []struct{ name, network, want string }{
+		{"no card fits", `network: {links: [{name: up, match: {mac: "00:11:22:33:44:55"}}]}`, "this machine has no ethernet (00:11:22:33:44:55) card that fits"},
+		{"no radio", `network: {links: [{name: hall, match: {mac: "dc:a6:32:*"}, wifi: {ssid: x, security: open}}]}`, "no wifi (dc:a6:32:*) card"},
+		{"a fixed address on two cards", `network: {links: [{name: up, addresses: [10.0.0.2/24]}]}`, "fits 2 cards"},
+		{"a VLAN on two cards", `network: {links: [{name: up, vlan: 5}]}`, "fits 2 cards"},
+		{"a VLAN named as a card", `network: {links: [{name: enp2s0, match: {mac: "dc:a6:32:00:00:01"}, vlan: 5}]}`, "this name is taken"},
+		{"all traffic", `network: {vpn: {wireguard: {address: 10.77.0.7/32, peers: [{public-key: "` + peerKey + `", endpoint: "vpn.example.org:51820", allowed-ips: [0.0.0.0/0]}]}}}`, "time servers"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Render(answers(t, c.network), Facts{NICs: nics, TunnelKey: boxKey})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTunnelKey(t *testing.T) {
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewKey()
+	if err != nil || key.Reveal() == other.Reveal() {
+		t.Fatalf("two keys are the same (%v)", err)
+	}
+	public, err := PublicKey(key)
+	if err != nil || len(public) != 44 || public == key.Reveal() {
+		t.Errorf("got %q, %v", public, err)
+	}
+	if _, err := PublicKey("nonsense"); err == nil || strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("got %v", err)
+	}
+	n := answers(t, `network: {vpn: {wireguard: {address: 10.77.0.7/32, peers: [{public-key: "`+peerKey+`", endpoint: "vpn.example.org:51820", allowed-ips: [10.77.0.0/16]}]}}}`)
+	if _, err := Render(n, Facts{}); err == nil {
+		t.Error("a tunnel was rendered without a key")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	n := answers(t, `network: {links: [{name: hall, wifi: {ssid: Kas 7, security: open}}]}`)
+	if got := Warnings(n); len(got) != 2 || !strings.Contains(got[0], "everybody near it can listen") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestQuoteSSID(t *testing.T) {
+	for ssid, want := range map[string]string{
+		"Kas 7":       `"Kas 7"`,
+		`a*b[c]?\`:    `"a\*b\[c\]\?\\"`,
+		`the "best"`:  `'the "best"'`,
+		`it's "best"`: `'it?s "best"'`,
+		"Kas\x01é":    "\"Kas?é\"",
+	} {
+		if got := quoteSSID(ssid); got != want {
+			t.Errorf("%q: got %s, want %s", ssid, got, want)
+		}
+	}
+}

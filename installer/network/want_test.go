@@ -1,0 +1,57 @@
+package network
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWant(t *testing.T) {
+	n := answers(t, `network:
+  links:
+    - {name: spare, match: {mac: "dc:a6:*"}, priority: 50}
+    - {name: hall, priority: 90, wifi: {ssid: "Kas 7", security: wpa3, psk: "glass house 7"}}
+    - {name: fibre, match: {mac: "dc:a6:32:00:00:02"}, priority: 10, addresses: [10.0.0.2/24], gateway: 10.0.0.1}
+    - {name: cams, match: {mac: "dc:a6:32:00:00:02"}, vlan: 20}
+  proxy: {url: "http://proxy:3128", username: box, password: hush}
+  vpn: {wireguard: {address: 10.77.0.7/32, peers: [{public-key: "`+peerKey+`", endpoint: "vpn.example.org:51820", allowed-ips: [10.77.0.0/16]}]}}
+`)
+	text, err := Remember(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "glass house") {
+		t.Error("the key of the radio is remembered")
+	}
+	n, err = Recall(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Want(n, nics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range w.Links {
+		got = append(got, l.Name+"="+l.Interface+" "+l.Network)
+	}
+	if want := "fibre=enp2s0 |spare=enp1s0 |hall=wifi0 Kas 7|cams=cams "; strings.Join(got, "|") != want {
+		t.Errorf("got %q, want %q", strings.Join(got, "|"), want)
+	}
+	if password, _ := w.Proxy.URL.User.Password(); password != "hush" || w.Tunnel.Endpoints[0] != "vpn.example.org:51820" {
+		t.Errorf("got %v, %+v", w.Proxy, w.Tunnel)
+	}
+	if _, err := Recall([]byte("{")); err == nil {
+		t.Error("a damaged record was read")
+	}
+}
+
+func TestWantNothingSaid(t *testing.T) {
+	w, err := Want(answers(t, "network: {}"), nics)
+	if err != nil || len(w.Links) != 2 || !w.Links[1].DHCP || w.Links[1].Interface != "enp2s0" {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	w, err = Want(answers(t, "network: {offline: true}"), nics)
+	if err != nil || !w.Offline || len(w.Links) != 0 {
+		t.Errorf("got %+v, %v", w, err)
+	}
+}

@@ -1,0 +1,189 @@
+package network
+
+import (
+	"encoding/hex"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// radio renders a radio and the networks that it may join. The radio gets a name of
+// its own, because wpa_supplicant is started by name, and a name that follows the
+// plug would change with the plug.
+func (c *card) radio(n preseed.Network) []File {
+	name := fmt.Sprintf("wifi%d", c.index)
+	rename := &ini{}
+	rename.section("Match")
+	rename.set("Type", "wlan")
+	c.matchMAC(rename)
+	rename.section("Link")
+	rename.set("Name", name)
+	files := []File{
+		rename.file(path.Join(networkdDir, fmt.Sprintf("%d-stek-%s.link", 10*(c.width()+1), name))),
+		{Path: path.Join(unitDir, "sys-subsystem-net-devices-"+name+".device.wants", "wpa_supplicant@"+name+".service"),
+			Link: "/usr/lib/systemd/system/wpa_supplicant@.service"},
+		c.supplicant(name, n.Country),
+	}
+	for _, l := range c.links {
+		b := &ini{}
+		b.section("Match")
+		b.set("Name", name)
+		b.set("SSID", quoteSSID(l.WiFi.SSID))
+		link(b, l.Link)
+		addresses(b, l, nil)
+		files = append(files, b.file(path.Join(networkdDir, "10-stek-"+l.Name+"-wifi.network")))
+		files = append(files, certificates(l.Link)...)
+	}
+	// Before a network is joined the radio has no SSID, and must be switched on.
+	b := &ini{}
+	b.section("Match")
+	b.set("Name", name)
+	link(b, preseed.Link{})
+	b.section("Network")
+	b.set("LinkLocalAddressing", "no")
+	b.set("IPv6AcceptRA", "no")
+	return append(files, b.file(path.Join(networkdDir, "20-stek-"+name+".network")))
+}
+
+// quoteSSID writes a name as [Match] reads it: a shell pattern between quotes, where
+// a backslash takes a sign's meaning away. What cannot be written matches any sign.
+func quoteSSID(ssid string) string {
+	quote := byte('"')
+	if strings.Contains(ssid, `"`) {
+		quote = '\''
+	}
+	b := []byte{quote}
+	for i := range len(ssid) {
+		switch c := ssid[i]; {
+		case c == quote || c < 0x20 || c == 0x7f:
+			b = append(b, '?')
+		case strings.IndexByte(`*?[]\`, c) >= 0:
+			b = append(b, '\\', c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(append(b, quote))
+}
+
+// supplicant renders wpa_supplicant.conf(5) of one radio. A higher priority is
+// preferred there.
+func (c *card) supplicant(name, country string) File {
+	var b strings.Builder
+	b.WriteString(header)
+	b.WriteString("ctrl_interface=/run/wpa_supplicant\n")
+	if country != "" {
+		b.WriteString("country=" + country + "\n")
+	}
+	b.WriteString("sae_pwe=2\n") // both ways of deriving the element of WPA3 (IEEE 802.11, 12.4.4)
+	links := byPriority(c.links)
+	for i, l := range links {
+		network(&b, l.Link, len(links)-i)
+	}
+	return File{Path: path.Join(wpaDir, "wpa_supplicant-"+name+".conf"), Mode: 0o600, Data: []byte(b.String())}
+}
+
+func network(b *strings.Builder, l preseed.Link, priority int) {
+	w := l.WiFi
+	set := func(key string, value any) { fmt.Fprintf(b, "\t%s=%v\n", key, value) }
+	b.WriteString("network={\n")
+	set("ssid", hex.EncodeToString([]byte(w.SSID))) // bytes: a name may hold anything
+	if w.Hidden {
+		set("scan_ssid", 1)
+	}
+	set("priority", priority)
+	switch w.Security {
+	case preseed.WiFiOpen:
+		set("key_mgmt", "NONE")
+	case preseed.WiFiWPA2:
+		set("proto", "RSN")
+		if key := w.PSK.Reveal(); len(key) == 64 { // derived already, which WPA3 cannot use
+			set("key_mgmt", "WPA-PSK WPA-PSK-SHA256")
+			set("psk", key)
+		} else {
+			set("key_mgmt", "WPA-PSK WPA-PSK-SHA256 SAE")
+			set("psk", quoteWPA(key))
+		}
+		set("ieee80211w", 1)
+	case preseed.WiFiWPA3:
+		set("proto", "RSN")
+		set("key_mgmt", "SAE")
+		set("sae_password", quoteWPA(w.PSK.Reveal()))
+		set("ieee80211w", 2)
+	case preseed.WiFiEnterprise:
+		set("proto", "RSN")
+		set("key_mgmt", "WPA-EAP WPA-EAP-SHA256")
+		set("ieee80211w", 1)
+		login(set, l)
+	}
+	b.WriteString("}\n")
+}
+
+func login(set func(string, any), l preseed.Link) {
+	e := l.WiFi.EAP
+	set("eap", strings.ToUpper(string(e.Method)))
+	set("identity", quoteWPA(e.Identity))
+	if e.AnonymousIdentity != "" {
+		set("anonymous_identity", quoteWPA(e.AnonymousIdentity))
+	}
+	set("ca_cert", quoteWPA(certificatePath(l, "ca")))
+	if e.ServerName != "" {
+		set("domain_suffix_match", quoteWPA(e.ServerName))
+	}
+	if e.Method == preseed.EAPTLS {
+		set("client_cert", quoteWPA(certificatePath(l, "cert")))
+		set("private_key", quoteWPA(certificatePath(l, "key")))
+		return
+	}
+	set("password", quoteWPA(e.Password.Reveal()))
+	set("phase2", quoteWPA("auth=MSCHAPV2"))
+}
+
+// quoteWPA writes a text as wpa_supplicant reads it: between the first and the last
+// quotation mark of the line nothing has a meaning. What is not printable is written
+// with escapes, which the letter P announces.
+func quoteWPA(text string) string {
+	plain := true
+	for i := range len(text) {
+		plain = plain && text[i] >= 0x20 && text[i] <= 0x7e
+	}
+	if plain {
+		return `"` + text + `"`
+	}
+	var b strings.Builder
+	b.WriteString(`P"`)
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < 0x20 || c > 0x7e:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+func certificatePath(l preseed.Link, what string) string {
+	return path.Join(wpaDir, l.Name+"-"+what+".pem")
+}
+
+// certificates are what a login to an enterprise network reads.
+func certificates(l preseed.Link) []File {
+	e := l.WiFi.EAP
+	if e == nil {
+		return nil
+	}
+	var files []File
+	for _, f := range []struct{ what, pem string }{{"ca", e.CA}, {"cert", e.Certificate}, {"key", e.PrivateKey.Reveal()}} {
+		if f.pem != "" {
+			files = append(files, File{Path: certificatePath(l, f.what), Mode: 0o600, Data: []byte(strings.TrimSpace(f.pem) + "\n")})
+		}
+	}
+	return files
+}

@@ -1,0 +1,28 @@
+//go:build guest
+
+package radio
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stek-edge/stek/test/guest"
+	"github.com/stek-edge/stek/test/vm"
+)
+
+// TestJoins runs testdata/joins in a guest. MSCHAPv2 needs MD4, which OpenSSL has in
+// a plug-in only.
+func TestJoins(t *testing.T) {
+	result := guest.Check(t, guest.Spec{
+		Test:     "./testdata/joins",
+		Args:     []string{"-test.v"},
+		Modules:  []string{"mac80211_hwsim", "ccm", "gcm", "cmac", "ctr", "ecb", "af_packet"},
+		Programs: []string{"wpa_supplicant", "hostapd"},
+		Files:    map[string]string{"/usr/lib/x86_64-linux-gnu/ossl-modules": "/usr/lib/x86_64-linux-gnu/ossl-modules"},
+		Machine:  vm.Machine{Memory: 512},
+		Timeout:  25 * time.Minute,
+		Output:   os.Stderr,
+	})
+	t.Logf("%s", result.Stdout)
+}

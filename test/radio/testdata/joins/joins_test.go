@@ -1,0 +1,297 @@
+// Package joins runs inside a guest with two simulated radios: wlan0 is the access
+// point's, wlan1 the box's.
+package joins
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network"
+	"github.com/stek-edge/stek/installer/network/probe"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// TestMain gives the box's radio the name that a rendered .link file gives it, and
+// an address, so that joining is all that is left to be done.
+func TestMain(m *testing.M) {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "preparing the radios:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func prepare() error {
+	station, err := netlink.LinkByName("wlan1")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetName(station, "wifi0"); err != nil {
+		return err
+	}
+	return netlink.AddrAdd(station, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(10, 9, 0, 5), Mask: net.CIDRMask(24, 32)}})
+}
+
+const plainAP = "interface=wlan0\ndriver=nl80211\nchannel=1\nhw_mode=g\nctrl_interface=/run/hostapd\n"
+
+// ap is a configuration of hostapd, after plainAP.
+const (
+	apOpen   = "ssid=Kas 7\n"
+	apWPA2   = "ssid=Kas 7\nwpa=2\nwpa_key_mgmt=WPA-PSK\nrsn_pairwise=CCMP\nwpa_passphrase=glass house 7\n"
+	apHidden = apWPA2 + "ignore_broadcast_ssid=1\n"
+	apWPA3   = "ssid=Kas 7\nwpa=2\nwpa_key_mgmt=SAE\nrsn_pairwise=CCMP\nsae_password=glass house 7\nieee80211w=2\nsae_pwe=2\n"
+	apOther  = "ssid=Kas 8\nwpa=2\nwpa_key_mgmt=WPA-PSK\nrsn_pairwise=CCMP\nwpa_passphrase=glass house 8\n"
+	apLogin  = "ssid=Kas 7\nwpa=2\nwpa_key_mgmt=WPA-EAP\nrsn_pairwise=CCMP\nieee8021x=1\neap_server=1\n" +
+		"eap_user_file=/tmp/users\nca_cert=/tmp/ca.pem\nserver_cert=/tmp/server.pem\nprivate_key=/tmp/server.key\n"
+	users = "\"outer\" PEAP\n\"box-7\" TLS\n\"box-8\" MSCHAPV2 \"letmein\" [2]\n"
+)
+
+// TestJoins: every way to join, and every way to fail by the right name.
+func TestJoins(t *testing.T) {
+	ca := newCA(t)
+	peap := func(password string) string {
+		return "security: enterprise, eap: {method: peap, identity: box-8, anonymous-identity: outer, password: " + password +
+			", server-name: radius.example.org, ca: " + quote(ca.pem()) + "}"
+	}
+	cert, key := ca.issue(t, "box-7")
+	eapTLS := "security: enterprise, eap: {method: tls, identity: box-7, ca: " + quote(ca.pem()) +
+		", certificate: " + quote(cert) + ", private-key: " + quote(key) + "}"
+	for _, c := range []struct {
+		name  string
+		ap    string
+		wifi  string
+		fault probe.Fault // of the association; "" when it is joined
+	}{
+		{"WPA2", apWPA2, `security: wpa2, psk: "glass house 7"`, ""},
+		{"WPA3", apWPA3, `security: wpa3, psk: "glass house 7"`, ""},
+		{"WPA2 answers at a WPA3 access point", apWPA3, `security: wpa2, psk: "glass house 7"`, ""},
+		{"open", apOpen, "security: open", ""},
+		{"hidden", apHidden, `hidden: true, security: wpa2, psk: "glass house 7"`, ""},
+		{"PEAP", apLogin, peap("letmein"), ""},
+		{"TLS", apLogin, eapTLS, ""},
+		{"wrong key, WPA2", apWPA2, `security: wpa2, psk: "glass house 8"`, probe.FaultWrongKey},
+		{"wrong key, WPA3", apWPA3, `security: wpa3, psk: "glass house 8"`, probe.FaultWrongKey},
+		{"wrong password, PEAP", apLogin, peap("letmeout"), probe.FaultLogin},
+		{"a network that is not there", apOther, `security: wpa2, psk: "glass house 7"`, probe.FaultNoNetwork},
+		{"nothing in reach", "", `security: wpa2, psk: "glass house 7"`, probe.FaultNoNetwork},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.ap != "" {
+				ca.files(t)
+				start(t, "hostapd", write(t, "hostapd.conf", plainAP+c.ap))
+			}
+			want := supplicant(t, c.wifi)
+			env := probe.Host()
+			env.Associate = 25 * time.Second
+			if c.fault == "" {
+				env.Associate = 60 * time.Second
+			}
+			report := probe.Run(t.Context(), want, env)
+			v := association(report)
+			t.Logf("%s %s %d ms: %s", v.Outcome, v.Fault, v.Took.Milliseconds(), v.Saw)
+			if v.Fault != c.fault || (c.fault == "") != (v.Outcome == probe.Passed) {
+				t.Errorf("got %s %q, want fault %q", v.Outcome, v.Fault, c.fault)
+			}
+			if c.fault == "" && !report.Carried() {
+				t.Errorf("the link does not work: %+v", report)
+			}
+		})
+	}
+}
+
+// TestAwayAndBack: the access point goes away and comes back, and so does the link.
+func TestAwayAndBack(t *testing.T) {
+	conf := write(t, "hostapd.conf", plainAP+apWPA2)
+	stop := start(t, "hostapd", conf)
+	want := supplicant(t, `security: wpa2, psk: "glass house 7"`)
+	env := probe.Host()
+	env.Associate = 60 * time.Second
+	if v := association(probe.Run(t.Context(), want, env)); v.Outcome != probe.Passed {
+		t.Fatalf("not joined at first: %+v", v)
+	}
+	stop()
+	env.Associate = 20 * time.Second
+	if v := association(probe.Run(t.Context(), want, env)); v.Outcome != probe.Failed {
+		t.Fatalf("joined without an access point: %+v", v)
+	}
+	start(t, "hostapd", conf)
+	env.Associate = 90 * time.Second
+	if v := association(probe.Run(t.Context(), want, env)); v.Outcome != probe.Passed {
+		t.Fatalf("not joined again: %+v", v)
+	}
+}
+
+func association(r probe.Report) probe.Verdict {
+	for _, v := range r.Verdicts {
+		if v.Stage == probe.Association {
+			return v
+		}
+	}
+	return probe.Verdict{}
+}
+
+// supplicant renders the answers and starts wpa_supplicant on what was rendered.
+func supplicant(t *testing.T, wifi string) probe.Want {
+	t.Helper()
+	text := "stek: 1\nencryption: {recovery: {show: true}}\nnetwork:\n  links:\n    - {name: hall, addresses: [10.9.0.5/24], wifi: {ssid: Kas 7, " + wifi + "}}\n"
+	a, err := preseed.Parse("box.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	station, err := net.InterfaceByName("wifi0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nics := []hardware.NIC{{Name: "wifi0", Type: "wifi", MAC: station.HardwareAddr.String()}}
+	files, err := network.Render(a.Network, network.Facts{NICs: nics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Path, "/etc/wpa_supplicant/") {
+			if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(f.Path, f.Data, f.Mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	start(t, "wpa_supplicant", "-Dnl80211", "-iwifi0", "-c/etc/wpa_supplicant/wpa_supplicant-wifi0.conf")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat("/run/wpa_supplicant/wifi0"); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("wpa_supplicant does not listen")
+		}
+	}
+	want, err := network.Want(a.Network, nics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Links[0].Addresses = []netip.Prefix{netip.MustParsePrefix("10.9.0.5/24")}
+	return want
+}
+
+// start runs a program until the test's end, or until it is stopped.
+func start(t *testing.T, name string, args ...string) (stop func()) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var log strings.Builder
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	stop = func() {
+		if !ended {
+			ended = true
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			_ = cmd.Wait()
+		}
+	}
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("%s:\n%s", name, log.String())
+		}
+	})
+	return stop
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// quote writes PEM as one YAML text.
+func quote(pem string) string { return `"` + strings.ReplaceAll(pem, "\n", `\n`) + `"` }
+
+// authority signs the certificates of an enterprise network.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newCA(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the site"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &authority{cert, key}
+}
+
+func (a *authority) pem() string { return block("CERTIFICATE", a.cert.Raw) }
+
+func block(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+func (a *authority) issue(t *testing.T, name string) (cert, key string) {
+	t.Helper()
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, own.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ownDER, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return block("CERTIFICATE", der), block("PRIVATE KEY", ownDER)
+}
+
+// files are what hostapd reads for logins.
+func (a *authority) files(t *testing.T) {
+	t.Helper()
+	cert, key := a.issue(t, "radius.example.org")
+	for path, text := range map[string]string{"/tmp/users": users, "/tmp/ca.pem": a.pem(), "/tmp/server.pem": cert, "/tmp/server.key": key} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
