@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ image files, on any computer; a stick is written with a copy of one.`,
 
 func imageBuildCommand() *cobra.Command {
 	o := builder.Options{}
-	var source string
+	var source, answersKey string
 	cmd := &cobra.Command{
 		Use:   "build --k3s release|module",
 		Short: "Build an image from Debian's packages, k3s and this program",
@@ -71,10 +72,18 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Lock, "lock", "", "the component lock, such as images/components.lock")
 	flags.BoolVar(&o.Locked, "locked", false, "refuse components that are not in the lock")
 	flags.IntVar(&o.Level, "compression", 0, "zstd level of the root, 1 (fast) to 22 (small)")
+	flags.StringVar(&answersKey, "signed-by", "", "a minisign public key: the image takes only answer files signed by it")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkOutput(*output); err != nil {
 			return err
+		}
+		if answersKey != "" {
+			text, _, err := readSigner(answersKey)
+			if err != nil {
+				return err
+			}
+			o.AnswersKey = text
 		}
 		o.Version, o.K3s = version, component.Source(source)
 		progress := showProgress(cmd.ErrOrStderr())
@@ -142,7 +151,7 @@ func aboutImage(err error) error {
 }
 
 func imageCustomizeCommand() *cobra.Command {
-	var answerFile string
+	var answerFile, secretsKey string
 	cmd := &cobra.Command{
 		Use:   "customize IMAGE --preseed FILE",
 		Short: "Put an answer file onto an image or a stick",
@@ -163,6 +172,16 @@ stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatu
 			if err != nil {
 				return usageError{err}
 			}
+			if secretsKey != "" {
+				key, err := os.ReadFile(secretsKey)
+				if err != nil {
+					return usageError{err}
+				}
+				if _, err := preseed.KeyFile(bytes.NewReader(key)); err != nil {
+					return usageError{fmt.Errorf("%s: %w", secretsKey, err)}
+				}
+				carried = append(carried, carriedFile{preseed.StickKey, key})
+			}
 			for _, f := range carried {
 				if err := aboutImage(builder.PutFile(args[0], "stek/"+f.name, f.content, time.Now())); err != nil {
 					return err
@@ -172,6 +191,7 @@ stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatu
 		},
 	}
 	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
+	cmd.Flags().StringVar(&secretsKey, "secrets-key", "", "an age key file that opens the secrets file, for the stick to carry: who holds the stick has both")
 	return cmd
 }
 

@@ -115,13 +115,9 @@ func readChecks(cmd *cobra.Command, machine, signer, key string) (checks, error)
 		against.machine = inv
 	}
 	if signer != "" {
-		text, err := os.ReadFile(signer)
+		_, public, err := readSigner(signer)
 		if err != nil {
-			return checks{}, usageError{err}
-		}
-		public, err := preseed.ReadPublicKey(text)
-		if err != nil {
-			return checks{}, usageError{fmt.Errorf("%s: %w", signer, err)}
+			return checks{}, err
 		}
 		against.keys.Signer = &public
 	}
@@ -136,6 +132,19 @@ func readChecks(cmd *cobra.Command, machine, signer, key string) (checks, error)
 		}
 	}
 	return against, nil
+}
+
+// readSigner reads a minisign public key.
+func readSigner(path string) ([]byte, preseed.PublicKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, preseed.PublicKey{}, usageError{err}
+	}
+	key, err := preseed.ReadPublicKey(text)
+	if err != nil {
+		return nil, key, usageError{fmt.Errorf("%s: %w", path, err)}
+	}
+	return text, key, nil
 }
 
 // checkFile checks one answer file. Its faults are in the result; an error is one

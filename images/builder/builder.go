@@ -36,6 +36,9 @@ type Options struct {
 	Epoch   time.Time        // time stamp of everything in the image
 	Level   int              // zstd level of the root, 0 for the builder's own choice
 	Report  component.Report
+	// AnswersKey is a minisign public key in its text form. An image that carries one
+	// takes only answer files that it signed; without one it takes any.
+	AnswersKey []byte
 
 	// Digests of the program that builds and of the one that is built in. Whatever
 	// else decides the bytes of a result is part of one of them.

@@ -14,6 +14,7 @@ import (
 	"github.com/stek-edge/stek/images/overlay"
 	"github.com/stek-edge/stek/images/root"
 	nodek3s "github.com/stek-edge/stek/installer/k3s"
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 // programs are what is laid over Debian's packages: stek itself, k3s, its container
@@ -54,6 +55,9 @@ func (o *Options) programs(ctx context.Context) (*programs, error) {
 		root.Dir("state", 0o755),
 		root.File("usr/share/stek/image.json", 0o644, toJSON(map[string]string{"version": o.Version, "k3s": p.k3sLabel, "k3s-source": string(o.K3s)})),
 	)
+	if len(o.AnswersKey) > 0 {
+		p.entries = append(p.entries, root.File(preseed.SignerPath[1:], 0o644, o.AnswersKey))
+	}
 	return p, p.settings()
 }
 

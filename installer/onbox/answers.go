@@ -1,6 +1,7 @@
 package onbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,46 +16,43 @@ import (
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
-// Keys are what an image carries for the answer files of its own sticks. Neither is
-// there in an image that everybody may use.
+// Keys are what answer files are held against.
 type Keys struct {
-	Signer  *preseed.PublicKey // only answers that it signed are taken
-	Secrets []age.Identity     // open the secrets file
+	Signer  *preseed.PublicKey // only answers that it signed are taken; nil: any
+	Secrets []age.Identity     // open the secrets file, beside the key that the stick carries
 }
 
-// Where an image carries its keys: on the root, which cannot be changed unseen. The
-// FAT partition of a stick can be changed by anybody who holds it.
-const (
-	signerFile  = "usr/share/stek/answers.pub"
-	secretsFile = "usr/share/stek/secrets.key"
-)
-
-// ImageKeys reads the keys of an image. root is where its file system is.
+// ImageKeys reads who may sign answers for an image. root is where its file system
+// is. An image whose key cannot be read is not taken for one without a key.
 func ImageKeys(root string) (Keys, error) {
-	var keys Keys
-	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(signerFile)))
-	switch {
-	case err == nil:
-		signer, err := preseed.ReadPublicKey(text)
-		if err != nil {
-			return Keys{}, fmt.Errorf("reading who may sign answers (/%s in the image): %w", signerFile, err)
-		}
-		keys.Signer = &signer
-	case !errors.Is(err, fs.ErrNotExist):
-		return Keys{}, fmt.Errorf("reading who may sign answers: %w", err)
-	}
-	file, err := os.Open(filepath.Join(root, filepath.FromSlash(secretsFile)))
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(preseed.SignerPath)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return keys, nil
+		return Keys{}, nil
 	}
 	if err != nil {
-		return Keys{}, fmt.Errorf("reading the key of secrets files: %w", err)
+		return Keys{}, fmt.Errorf("reading who may sign answers: %w", err)
 	}
-	defer file.Close()
-	if keys.Secrets, err = preseed.KeyFile(file); err != nil {
-		return Keys{}, fmt.Errorf("reading the key of secrets files (/%s in the image): %w", secretsFile, err)
+	signer, err := preseed.ReadPublicKey(text)
+	if err != nil {
+		return Keys{}, fmt.Errorf("reading who may sign answers (%s in the image): %w", preseed.SignerPath, err)
 	}
-	return keys, nil
+	return Keys{Signer: &signer}, nil
+}
+
+// stickKey reads the key that a stick carries for its secrets file, where it does.
+func stickKey(dir string) ([]age.Identity, error) {
+	text, err := readStart(filepath.Join(dir, preseed.StickKey), preseed.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", preseed.StickKey, err)
+	}
+	key, err := preseed.KeyFile(bytes.NewReader(text))
+	if err != nil {
+		return nil, &installer.Refusal{Status: installer.StatusInvalid, Message: fmt.Sprintf("%s: %v", preseed.StickKey, err), Remedy: "copy the key file once more", Cause: err}
+	}
+	return key, nil
 }
 
 // Answers are what one machine is installed by.
@@ -96,6 +94,11 @@ func ReadAnswers(ctx context.Context, path, shown string, inv *hardware.Inventor
 	if err != nil {
 		return nil, err
 	}
+	beside, err := stickKey(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	keys.Secrets = append(keys.Secrets[:len(keys.Secrets):len(keys.Secrets)], beside...)
 	values, err := openSecrets(ctx, name, encrypted, keys, person)
 	if err != nil {
 		return nil, err
@@ -138,7 +141,7 @@ func openSecrets(ctx context.Context, name string, encrypted []byte, keys Keys, 
 		if errors.As(err, &faults) {
 			return err
 		}
-		return &installer.Refusal{Status: installer.StatusInvalid, Message: err.Error(), Remedy: "encrypt it again with age, to the key of the image or with a passphrase", Cause: err}
+		return &installer.Refusal{Status: installer.StatusInvalid, Message: err.Error(), Remedy: "put its key onto the stick as stek/" + preseed.StickKey + ", or encrypt it with a passphrase (age -p)", Cause: err}
 	}
 	if !preseed.WantsPassphrase(encrypted) {
 		values, err := preseed.ReadValues(name, encrypted, keys.Secrets...)

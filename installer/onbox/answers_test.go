@@ -87,7 +87,7 @@ func TestReadAnswers(t *testing.T) {
 		site       = "stek: 1\nencryption: {recovery: {show: true}}\nboxes:\n  - {serial: A1, node: {name: kas-1}}\n  - {serial: B2, node: {name: kas-2}, power: {profile: saver}}\n"
 	)
 	withPassphrase := encrypted(t, "correct horse", "admin: $y$j9T$F5Jx5fExrKuPp53xLKQ..1$6foLM1JhGupouWKMU70wxK61Kw9ZnecbACjJwRadqM2\n")
-	image := stickDirectory(t, map[string]string{signerFile: preseedData + "signed/key.pub", secretsFile: preseedData + "secrets/key.txt"})
+	image := stickDirectory(t, map[string]string{preseed.SignerPath: preseedData + "signed/key.pub"})
 	for name, test := range map[string]struct {
 		files  map[string]string
 		keys   string // root of the image
@@ -115,7 +115,7 @@ func TestReadAnswers(t *testing.T) {
 			var keys Keys
 			if test.keys != "" {
 				var err error
-				if keys, err = ImageKeys(test.keys); err != nil || keys.Signer == nil || len(keys.Secrets) != 1 {
+				if keys, err = ImageKeys(test.keys); err != nil || keys.Signer == nil {
 					t.Fatal(err, keys)
 				}
 			}
@@ -141,37 +141,35 @@ func TestReadAnswers(t *testing.T) {
 	}
 }
 
-// TestSecretsOfTheImage opens a secrets file by the key that the image carries.
-func TestSecretsOfTheImage(t *testing.T) {
-	file, err := os.Open(preseedData + "secrets/key.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	keys, err := preseed.KeyFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := stickDirectory(t, map[string]string{"secrets.age": preseedData + "secrets/key.age",
+// TestStickKey opens a secrets file by the key that the stick carries.
+func TestStickKey(t *testing.T) {
+	dir := stickDirectory(t, map[string]string{"secrets.age": preseedData + "secrets/key.age", preseed.StickKey: preseedData + "secrets/key.txt",
 		"preseed.yaml": "stek: 1\nnode: {admin: {password-hash: secret:admin}}\nencryption: {recovery: {show: true}}\nsecrets: {file: secrets.age}\n"})
-	got, err := ReadAnswers(context.Background(), filepath.Join(dir, "preseed.yaml"), "p", &hardware.Inventory{}, Keys{Secrets: keys}, &typist{})
+	read := func() (*Answers, error) {
+		return ReadAnswers(context.Background(), filepath.Join(dir, "preseed.yaml"), "p", &hardware.Inventory{}, Keys{}, &typist{})
+	}
+	got, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(got.Full.Node.Admin.PasswordHash.Reveal(), "$y$") || got.Given.Node.Admin.PasswordHash != "secret:admin" {
 		t.Error("the secret is not where it belongs")
 	}
+	if err := os.WriteFile(filepath.Join(dir, preseed.StickKey), []byte("AGE-SECRET-KEY-1canary"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(); err == nil || strings.Contains(err.Error(), "canary") || installer.StatusOf(err) != installer.StatusInvalid {
+		t.Errorf("a broken key: %v", err)
+	}
 }
 
 // TestBrokenImageKeys refuses an image whose keys cannot be read: going on would be
 // going on without them.
 func TestBrokenImageKeys(t *testing.T) {
-	if keys, err := ImageKeys(t.TempDir()); err != nil || keys.Signer != nil || keys.Secrets != nil {
+	if keys, err := ImageKeys(t.TempDir()); err != nil || keys.Signer != nil {
 		t.Errorf("an image without keys: %v, %v", keys, err)
 	}
-	for _, name := range []string{signerFile, secretsFile} {
-		if _, err := ImageKeys(stickDirectory(t, map[string]string{name: "AGE-SECRET-KEY-1canary"})); err == nil || strings.Contains(err.Error(), "canary") {
-			t.Errorf("%s: %v", name, err)
-		}
+	if _, err := ImageKeys(stickDirectory(t, map[string]string{preseed.SignerPath: "untrusted comment: x\ncanary"})); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a broken key: %v", err)
 	}
 }

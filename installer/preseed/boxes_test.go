@@ -66,11 +66,11 @@ func TestFor(t *testing.T) {
 		t.Errorf("a machine that is listed twice: %v", err)
 	}
 
-	open, err := Read("site.yaml", []byte(strings.Replace(siteText, "kas-{n}", "kas-{serial}", 1)+"other-boxes: install\n"))
+	_, err = Read("site.yaml", []byte(strings.Replace(siteText, "kas-{n}", "kas-{serial}", 1)+"other-boxes: install\n"))
 	if err == nil || !strings.Contains(err.Error(), "network.vpn.wireguard.address is missing") {
 		t.Errorf("what is said for all is incomplete, and other boxes are installed: %v", err)
 	}
-	open, err = Read("site.yaml", []byte("stek: 1\nencryption: {recovery: {show: true}}\nother-boxes: install\nboxes: [{serial: A7, node: {name: kas-7}}]\n"))
+	open, err := Read("site.yaml", []byte("stek: 1\nencryption: {recovery: {show: true}}\nother-boxes: install\nboxes: [{serial: A7, node: {name: kas-7}}]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

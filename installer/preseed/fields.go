@@ -32,23 +32,6 @@ func child(section reflect.Value, key *Key) reflect.Value {
 	return section.FieldByIndex(index)
 }
 
-// field returns where the answers keep a key outside lists of sections. It is not
-// valid below a section that was not given.
-func field(answers *Answers, path string) reflect.Value {
-	key := keyIndex[path]
-	section := reflect.ValueOf(answers).Elem()
-	if key.Parent() != "" {
-		section = field(answers, key.Parent())
-		if section.IsValid() && section.Kind() == reflect.Pointer {
-			section = section.Elem()
-		}
-	}
-	if !section.IsValid() {
-		return section
-	}
-	return child(section, key)
-}
-
 // visit calls do for every key of a section and of those below it. shown is the
 // path of the section, with numbers for entries of lists. When do returns false,
 // what is below the key is left out. Sections that were not given are not visited.

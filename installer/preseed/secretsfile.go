@@ -17,6 +17,12 @@ import (
 // Values are what a secrets file holds, by the NAME of secret:NAME.
 type Values map[string]Secret
 
+// StickKey is the name of an age key file beside an answer file on a stick: the key
+// that the stick carries for its own secrets file, so that nobody types a passphrase.
+// Who holds the stick then has both; what it protects is the secrets file on its way
+// through mail, git and other computers. It is never copied to a box.
+const StickKey = "secrets.key"
+
 // maxWorkFactor bounds what a passphrase costs to try: 2^18 takes a second or two
 // and 256 MiB on a small machine; age itself writes 18.
 const maxWorkFactor = 18

@@ -13,6 +13,11 @@ import (
 // minisign writes it.
 const SignatureSuffix = ".minisig"
 
+// SignerPath is where an image carries the public key that answer files must be
+// signed by: on the root, which cannot be changed unseen. The FAT partition of a
+// stick can be changed by anybody who holds it. An image without one takes any file.
+const SignerPath = "/usr/share/stek/answers.pub"
+
 // maxSignature bounds a signature file in bytes; one with the longest comments that
 // minisign takes is below 10 kB.
 const maxSignature = 16 << 10
