@@ -20,6 +20,7 @@ import (
 	"github.com/stek-edge/stek/installer/network/endpoint"
 	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/installer/network/probe"
+	"github.com/stek-edge/stek/installer/onbox"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -49,7 +50,7 @@ tests what it was set up with. The exit status is 1 when a stage fails.`,
 		if err := checkOutput(*output); err != nil {
 			return err
 		}
-		n, err := expected(file)
+		n, err := expected(cmd.Context(), file)
 		if err != nil {
 			return err
 		}
@@ -80,13 +81,9 @@ tests what it was set up with. The exit status is 1 when a stage fails.`,
 }
 
 // expected is the network of an answer file, or the one that this node keeps.
-func expected(file string) (preseed.Network, error) {
+func expected(ctx context.Context, file string) (preseed.Network, error) {
 	if file != "" {
-		a, err := readAnswers(file)
-		if err != nil {
-			return preseed.Network{}, err
-		}
-		return a.Network, nil
+		return answered(ctx, file)
 	}
 	s, err := keeper().Load()
 	if err != nil {
@@ -96,6 +93,23 @@ func expected(file string) (preseed.Network, error) {
 		return preseed.Network{}, usageError{errors.New("this machine keeps no network configuration; name an answer file with --preseed FILE")}
 	}
 	return network.Recall(s.Kept.Test)
+}
+
+// answered is the network that an answer file gives this machine.
+func answered(ctx context.Context, file string) (preseed.Network, error) {
+	inv, err := hardware.Look(ctx, hardware.Host())
+	if err != nil {
+		return preseed.Network{}, err
+	}
+	keys, err := onbox.ImageKeys("/")
+	if err != nil {
+		return preseed.Network{}, err
+	}
+	answers, err := onbox.ReadAnswers(ctx, file, file, inv, keys, terminal{})
+	if err != nil {
+		return preseed.Network{}, err
+	}
+	return answers.Full.Network, nil
 }
 
 func writeVerdict(w io.Writer, v probe.Verdict) {
@@ -124,15 +138,15 @@ runs 'stek network confirm' in that time: for a box that is changed from afar. A
 a failed test, and after a restart in between, the one before returns by itself.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := readAnswers(args[0])
+			wanted, err := answered(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			config, err := newConfig(cmd.Context(), a.Network)
+			config, err := newConfig(cmd.Context(), wanted)
 			if err != nil {
 				return err
 			}
-			for _, w := range network.Warnings(a.Network) {
+			for _, w := range network.Warnings(wanted) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
 			}
 			k := keeper()
@@ -359,7 +373,7 @@ func networkFollowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "follow", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n, err := expected("")
+			n, err := expected(cmd.Context(), "")
 			if err != nil {
 				return err
 			}
