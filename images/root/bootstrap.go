@@ -17,7 +17,7 @@ import (
 )
 
 // baseFormat changes when the same packages would give another base tar.
-const baseFormat = "stek base 2"
+const baseFormat = "stek base 3"
 
 // dpkgOptions keep documentation and translations out; licences stay in.
 var dpkgOptions = []string{

@@ -25,7 +25,8 @@ func (r *Resolved) merge(ctx context.Context, work, out, installed string, debs 
 	if err := r.checkStatus(tree); err != nil {
 		return err
 	}
-	for _, dir := range []string{"var/cache/apt/archives", "var/lib/apt/lists"} {
+	// etc/apt holds the address of the mirror, which is no input of the base.
+	for _, dir := range []string{"var/cache/apt/archives", "var/lib/apt/lists", "etc/apt"} {
 		tree.Remove(dir)
 	}
 	// Host keys and the like, made by maintainer scripts: nobody needs them, and

@@ -56,7 +56,8 @@ func TestMerge(t *testing.T) {
 	work := t.TempDir()
 	installed := mkTree(t, Dir("usr/lib", 0o755), Link("lib", "usr/lib"), File(dpkgStatus, 0o644, []byte(installedStatus)),
 		File("etc/ssh/ssh_host_rsa_key", 0o600, []byte("secret")), File("etc/.resolv.conf.systemd-resolved.bak", 0o644, []byte("nameserver")),
-		File("var/lib/apt/lists/big", 0o644, []byte("big")))
+		File("var/lib/apt/lists/big", 0o644, []byte("big")),
+		File("etc/apt/sources.list", 0o644, []byte("deb http://mirror.example/debian trixie main\n")))
 	in, out := filepath.Join(work, "in.tar"), filepath.Join(work, "out.tar")
 	r := resolved(t)
 	r.Source.Runner = Exec{}
@@ -81,6 +82,7 @@ func TestMerge(t *testing.T) {
 		"etc/ssh/ssh_host_rsa_key":                                         false,
 		"etc/.resolv.conf.systemd-resolved.bak":                            false,
 		"var/lib/apt/lists/big":                                            false,
+		"etc/apt/sources.list":                                             false,
 	} {
 		if _, ok := base.Get(name); ok != want {
 			t.Errorf("%s: in the base is %v, want %v", name, ok, want)

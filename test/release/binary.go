@@ -149,7 +149,8 @@ func frontEnd(ctx context.Context, name string, packed []byte) error {
 			return err
 		}
 	}
-	env := append(os.Environ(), "GOTOOLCHAIN="+recipe.Toolchain, "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	// goindex=0: the index of the module cache would answer for the file that is replaced.
+	env := append(os.Environ(), "GODEBUG=goindex=0", "GOTOOLCHAIN="+recipe.Toolchain, "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	where, err := run(ctx, work, env, "list", "-f", "{{.Dir}}", "github.com/k3s-io/k3s/pkg/data")
 	if err != nil {
 		return err
