@@ -23,8 +23,9 @@ import (
 	"github.com/stek-edge/stek/test/vm"
 )
 
-// bootLimit is generous: an emulated box with SMM on a busy machine takes a minute.
-const bootLimit = 6 * time.Minute
+// bootLimit ends a test that hangs, and measures nothing: an emulated box with SMM takes
+// a minute, and several on a busy machine.
+const bootLimit = 20 * time.Minute
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
 
@@ -90,7 +91,7 @@ func image(t *testing.T, words string) []byte {
 	raw, err := uki.Build(uki.Parts{
 		Stub: efiFile(t, "linuxx64.efi.stub"), Kernel: vmlinuz, Initrd: initrd(t, kernel),
 		OSRelease: []byte("ID=stek\nPRETTY_NAME=\"stek test\"\nVERSION_ID=1\n"),
-		Uname:     kernel.Version, Cmdline: strings.TrimSpace("console=ttyS0 quiet panic=-1 " + words), PCRKey: fleet.PCR,
+		Uname:     kernel.Version, Cmdline: strings.TrimSpace("console=ttyS0 panic=-1 " + words), PCRKey: fleet.PCR,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -198,18 +199,25 @@ func run(t *testing.T, m vm.Machine) map[string]string {
 	return values
 }
 
-// refused boots and waits for the firmware's verdict.
+// started are lines that only a kernel prints: its EFI stub, the kernel, the guest.
+var started = []string{`EFI stub:`, `Linux version`, `guest (done|failed)`}
+
+// refused boots and waits until the firmware has refused and has nothing left to start.
+// A kernel would have spoken by then.
 func refused(t *testing.T, m vm.Machine) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bootLimit)
 	defer cancel()
 	box := vm.Start(t, m)
-	match, err := box.Console.Expect(ctx, `Access [Dd]enied`, `^guest done`, `guest failed`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if match.Alternative != 0 {
-		t.Error("the box started what it must refuse")
+	for _, verdict := range []string{`Access [Dd]enied`, `No bootable option|Press any key|Shell>`} {
+		match, err := box.Console.Expect(ctx, append([]string{verdict}, started...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if match.Alternative != 0 {
+			t.Fatalf("the box started what it must refuse: %s", match.Line)
+		}
+		t.Log(match.Line)
 	}
 	if err := box.PowerCut(); err != nil {
 		t.Fatal(err)
@@ -246,7 +254,7 @@ func TestPCR11IsAsPredicted(t *testing.T) {
 
 // One box, from Setup Mode to a box that refuses strangers. Keys are enrolled the way
 // the installer does it.
-func TestSecureBootEnrolledFromLinux(t *testing.T) {
+func TestFullSecureBoot(t *testing.T) {
 	fleet, stranger := keys(t)
 	loader := efiFile(t, "systemd-bootx64.efi")
 	raw := image(t, "bootchain.enrol")
@@ -287,7 +295,7 @@ func TestSecureBootEnrolledFromLinux(t *testing.T) {
 }
 
 // The other way in: systemd-boot enrols what lies on the stick, when told to.
-func TestSecureBootEnrolledBySystemdBoot(t *testing.T) {
+func TestFullSecureBootBySystemdBoot(t *testing.T) {
 	fleet, _ := keys(t)
 	raw := image(t, "")
 	path := stick(t, sign(t, efiFile(t, "systemd-bootx64.efi"), fleet), sign(t, raw, fleet))

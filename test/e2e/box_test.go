@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -52,6 +53,15 @@ func (b *testBox) run(t *testing.T, command string) string {
 	return out
 }
 
+// readLong reads a file of many kilobytes to the byte.
+func (b *testBox) readLong(t *testing.T, file string) []byte {
+	t.Helper()
+	text := b.run(t, "base64 -w 400 "+file)
+	content, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\n", ""))
+	must(t, err)
+	return content
+}
+
 // apply gives a manifest to the cluster. It goes over the console as one line.
 func (b *testBox) apply(t *testing.T, manifest string) {
 	t.Helper()
@@ -61,15 +71,18 @@ func (b *testBox) apply(t *testing.T, manifest string) {
 
 // nodeStatus is the part of `stek node status --output json` that tests look at.
 type nodeStatus struct {
-	OpenedBy   string `json:"opened-by"`
-	Binding    string `json:"binding"`
-	SecureBoot bool   `json:"secure-boot"`
-	SetupMode  bool   `json:"setup-mode"`
-	Slots      []struct {
-		ID   int    `json:"id"`
-		Kind string `json:"kind"`
-		PIN  bool   `json:"pin"`
-	} `json:"slots"`
+	OpenedBy   string       `json:"opened-by"`
+	Binding    string       `json:"binding"`
+	SecureBoot bool         `json:"secure-boot"`
+	SetupMode  bool         `json:"setup-mode"`
+	Slots      []slotStatus `json:"slots"`
+}
+
+type slotStatus struct {
+	ID    int    `json:"id"`
+	Kind  string `json:"kind"`
+	Token int    `json:"token"`
+	PIN   bool   `json:"pin"`
 }
 
 func (s nodeStatus) kinds() []string {
