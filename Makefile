@@ -13,7 +13,7 @@ LDFLAGS     := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export STEK_CACHE := $(CACHE)
 
-.PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz vuln setup clean
+.PHONY: help build man image reproduce demo test lint e2e e2e-full bench powercut fuzz vuln setup clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack ./test/interop
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
+
+bench: ## what stek promises to be fast at, against stock tools, in one run
+	go run ./test/bench copy
+	go run ./test/bench sizes
 
 powercut: ## a power cut at every write, all states (make test checks a part of them)
 	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut

@@ -36,7 +36,6 @@ func run(ctx context.Context, args []string) error {
 	runs := flags.Int("runs", 7, "how often each side runs")
 	size := flags.Int64("size", 768<<20, "bytes to copy")
 	dir := flags.String("dir", "", "where the image files lie; by itself the directory for temporary files")
-	stek := flags.String("stek", "build/stek", "the program")
 	image := flags.String("image", "build/stek-amd64.img", "the image")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -46,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	case "copy":
 		return benchCopy(ctx, *dir, *size, *runs)
 	case "sizes":
-		return benchSizes(ctx, *stek, *image)
+		return benchSizes(*image)
 	}
 	return fmt.Errorf("cannot measure %q: copy, sizes", args[0])
 }
