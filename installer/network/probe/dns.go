@@ -43,13 +43,12 @@ func (p *prober) dns(ctx context.Context) {
 
 // serverAnswers is what one name server said.
 type serverAnswers struct {
-	server   netip.Addr
-	problem  string // it did not answer, and why
-	refuses  string // the response code that it answers everything with
-	lie      string // an address that it gave for a name that cannot exist
-	names    map[string][]netip.Addr
-	unknown  []string // needed names that it says do not exist
-	answered int      // needed names that it knows
+	server  netip.Addr
+	problem string // it did not answer, and why
+	refuses string // the response code that it answers everything with
+	lie     string // an address that it gave for a name that cannot exist
+	names   map[string][]netip.Addr
+	unknown []string // needed names that it says do not exist
 }
 
 func judgeDNS(all []serverAnswers) finding {

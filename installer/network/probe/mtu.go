@@ -58,11 +58,11 @@ func (p *prober) largest(ctx context.Context, to netip.Addr, limit int) (size in
 	if err != nil || !good {
 		return 0, false, err
 	}
-	low, high := smallest, limit+1
 	if good, err = try(limit); err != nil || good {
 		return limit, false, err
 	}
-	for high = limit; high-low > 1; {
+	low, high := smallest, limit
+	for high-low > 1 {
 		middle := (low + high) / 2
 		good, err := try(middle)
 		if err != nil {
