@@ -16,7 +16,7 @@ export STEK_CACHE := $(CACHE)
 .PHONY: help build man image reproduce demo test lint e2e e2e-full powercut fuzz vuln setup clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: ## install what building and testing need (Debian packages)
 	@scripts/setup
@@ -45,7 +45,7 @@ lint:
 	go run $(STATICCHECK) ./...
 
 e2e: setup build ## the short tests on virtual boxes
-	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e
+	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e ./test/bootchain
 
 e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e ./test/bootchain

@@ -81,7 +81,7 @@ func openJournal(path, plan string) (*journal, error) {
 		if json.Unmarshal(text, &line) != nil {
 			continue
 		}
-		if line.IDs != nil && line.IDs.Disk != "" {
+		if line.IDs != nil && line.IDs.Valid() {
 			j.ids = line.IDs
 		}
 		if line.Plan == plan && line.Step != "" {

@@ -1,17 +1,19 @@
 package installer
 
 import (
+	"bytes"
 	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
 func TestJournal(t *testing.T) {
-	ids := `{"ids":{"disk":"11111111-1111-4111-8111-111111111111","esp":"e","root-b":"b","state":"s"}}`
+	ids := `{"ids":{"disk":"11111111-1111-4111-8111-111111111111","esp":"22222222-2222-4222-8222-222222222222","root-b":"33333333-3333-4333-8333-333333333333","state":"44444444-4444-4444-8444-444444444444"}}`
 	tests := []struct {
 		name, content string
 		done          string
@@ -108,4 +110,37 @@ func TestDigest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzJournal reads journals that are anything, as FAT leaves them after a power cut:
+// the identities that come out of one can always be planned with, and what is written
+// to it after that is read again.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"ids":{"disk":"11111111-1111-4111-8111-111111111111","esp":"22222222-2222-4222-8222-222222222222","root-b":"33333333-3333-4333-8333-333333333333","state":"44444444-4444-4444-8444-444444444444"}}` + "\n"))
+	f.Add([]byte(`{"ids":{"disk":"x","esp":"x","root-b":"x","state":"x"}}` + "\n" + `{"plan":"p","step":"root"}`))
+	f.Add([]byte("{\"plan\":\"p\",\"st\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := filepath.Join(t.TempDir(), "journal")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ids, err := LoadIDs(path, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := disk.Plan(disk.MinDiskSize, 512, "amd64", bytes.Repeat([]byte{7}, 32), ids); err != nil {
+			t.Errorf("%+v: %v", ids, err)
+		}
+		j, err := openJournal(path, "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.mark(StepPartition); err != nil {
+			t.Fatal(err)
+		}
+		again, err := openJournal(path, "p")
+		if err != nil || !again.done[StepPartition] || again.ids == nil || *again.ids != ids {
+			t.Errorf("read again: %+v, %v", again, err)
+		}
+	})
 }

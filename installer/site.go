@@ -34,6 +34,7 @@ type Site struct {
 	Root     string // device or file with the root file system and its verity tree
 	EFIVars  string // /sys/firmware/efi/efivars
 	Shadow   string // the image's /etc/shadow
+	Keymaps  string // the image's console layouts, keymap.Dir
 	TPM      string // as tpm.Open takes it: /dev/tpmrm0
 	WorkDir  string // for mount points
 	Tools    Runner

@@ -17,6 +17,7 @@ import (
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/durable"
+	"github.com/stek-edge/stek/installer/keymap"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
@@ -41,7 +42,16 @@ func makeESP(ctx context.Context, r *run) error {
 	if err := disk.MakeESP(ctx, disk.Exec{}, device, r.plan.Disk.Chosen.SectorSize, volumeID); err != nil {
 		return on(TheDisk, err)
 	}
+	layout, err := keymap.Read(r.site.Keymaps, r.site.Answers.Node.Keyboard)
+	if err != nil {
+		return err
+	}
 	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
+		if layout != nil {
+			if err := writeKeymap(dir, layout); err != nil {
+				return err
+			}
+		}
 		return fs.WalkDir(os.DirFS(r.site.StickESP), ".", func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return on(TheStick, err)
@@ -61,6 +71,20 @@ func makeESP(ctx context.Context, r *run) error {
 			return nil
 		})
 	})
+}
+
+// writeKeymap leaves the layout of the keyboard where stage1 finds it before it asks
+// for a passphrase.
+func writeKeymap(esp string, layout []byte) error {
+	name := filepath.Join(esp, filepath.FromSlash(keymap.ESPPath))
+	err := os.MkdirAll(filepath.Dir(name), 0o755)
+	if err == nil {
+		err = durable.WriteFile(name, layout, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the layout of the keyboard to the boot partition: %w", err)
+	}
+	return nil
 }
 
 // leaveReport leaves the recovery key where a person will find it, before the disk

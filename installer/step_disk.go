@@ -59,6 +59,9 @@ func copyRoot(ctx context.Context, r *run) error {
 		return on(TheStick, fmt.Errorf("reading the root file system from the stick: %w", err))
 	}
 	defer source.Close()
+	if err := r.makeUnbootable(); err != nil {
+		return on(TheDisk, err)
+	}
 	target, err := r.openRoot()
 	if err != nil {
 		return on(TheDisk, err)
@@ -66,14 +69,27 @@ func copyRoot(ctx context.Context, r *run) error {
 	defer target.Close()
 	progress := r.progress()
 	total := 2 * r.plan.Image.RootBytes // written, then read back
-	_, err = disk.Copy(ctx, target, source, r.plan.Image.RootBytes, disk.CopyOptions{Want: r.root, Progress: func(p disk.CopyProgress) {
-		done := p.Done
-		if p.Phase == disk.Verifying {
-			done += r.plan.Image.RootBytes
-		}
-		progress(done, total)
-	}})
+	_, err = disk.Copy(ctx, target, source, r.plan.Image.RootBytes, disk.CopyOptions{
+		Want: r.root, VerifyAfter: r.plan.Disk.Chosen.Rotational,
+		Progress: func(p disk.CopyProgress) { progress(p.Written+p.Verified, total) },
+	})
 	return onOneOf(err)
+}
+
+// makeUnbootable takes away what an earlier try has made bootable, before anything that
+// it would start is changed: firmware may prefer the disk to the stick, and must not
+// find a boot loader there while the root or the volume is half of another try's.
+func (r *run) makeUnbootable() error {
+	esp, err := disk.OpenPartition(r.site.Machine, r.plan.Disk.Chosen.Path, r.part(disk.ESP))
+	if err != nil {
+		return err
+	}
+	defer esp.Close()
+	// The boot sector and its copy, without which no FAT is one.
+	if _, err := esp.WriteAt(make([]byte, 64<<10), 0); err != nil {
+		return err
+	}
+	return esp.Flush()
 }
 
 func (r *run) openRoot() (*disk.Device, error) {

@@ -23,6 +23,9 @@ const unfinishedLabel = "stek-unfinished"
 // makeState makes the encrypted volume, its keys and the file system on it. Nothing
 // of an earlier try is used: the volume is formatted anew, with new keys.
 func makeState(ctx context.Context, r *run) error {
+	if err := r.makeUnbootable(); err != nil {
+		return on(TheDisk, err)
+	}
 	r.keys.wipe()
 	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
 	device := r.partition(disk.State)

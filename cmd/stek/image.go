@@ -40,6 +40,12 @@ k3s comes from one of two sources, and never from the other one by itself:
   release   the project's own binary and container images, by version and SHA-256
   module    built from source; for development and tests, not for production
 
+This version of stek chooses no release for you. With --k3s release give the version
+and both digests, from a source that you trust: each release publishes them in its
+sha256sum-amd64.txt, and the list has to be compared with what a second machine or
+person gets. A mirror with the same layout is named with --k3s-url; the digests decide
+what is accepted from it. A download that was interrupted goes on where it stopped.
+
 The signing keys are made in the folder given with --keys when it is empty. Keep
 that folder: boxes in the field trust exactly these keys.
 
@@ -57,7 +63,7 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Pin.Version, "k3s-version", "", "release of k3s, such as v1.34.1+k3s1 (with --k3s release)")
 	flags.StringVar(&o.Pin.Binary, "k3s-sha256", "", "SHA-256 of that release's binary (with --k3s release)")
 	flags.StringVar(&o.Pin.Images, "k3s-images-sha256", "", "SHA-256 of that release's archive of container images (with --k3s release)")
-	flags.StringVar(&o.K3sURL, "k3s-url", "", "where releases of k3s are downloaded from, instead of the project's page")
+	flags.StringVar(&o.K3sURL, "k3s-url", "", "folder of a mirror of k3s' releases, that of the versions, instead of the project's own (with --k3s release)")
 	flags.StringSliceVar(&o.Mirrors, "mirror", nil, "Debian mirror, and its security mirror after a comma (default: those of this machine)")
 	flags.StringVar(&o.Keys, "keys", "", "folder with the signing keys")
 	flags.StringVar(&o.Cache, "cache", "", "folder for what is kept from build to build (default: stek in the user's cache)")

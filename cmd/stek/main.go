@@ -1,9 +1,12 @@
 // Command stek is every role of a stek machine in one program: the first process
 // of the initramfs, the installer on the box, the builder of images on a laptop,
 // and the node's own keeper afterwards. It parses, calls and prints; what is
-// decided is decided in the packages below installer, images and firmware.
+// decided is decided in the packages below installer, images and firmware. It must
+// never hold a rule that a second front end would need as well. How the roles follow
+// each other from power-on to a node that is Ready stands in package installer.
 //
-//	stek image build --k3s release --k3s-version v1.34.1+k3s1 --keys keys --file stek-amd64.img
+//	stek image build --k3s module --keys keys --file stek-amd64.img
+//	stek image customize stek-amd64.img --preseed site.yaml
 //	stek install --preseed site.yaml --dry-run
 //	stek node status
 package main

@@ -1,6 +1,7 @@
 package uki
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -62,9 +63,8 @@ type PCR [sha256.Size]byte
 
 // Extend is what the TPM does with a measurement: the new value is the hash of
 // the old one and the digest of the data.
-func (p *PCR) Extend(data []byte) { p.extendDigest(sha256.Sum256(data)) }
-
-func (p *PCR) extendDigest(digest [sha256.Size]byte) {
+func (p *PCR) Extend(data []byte) {
+	digest := sha256.Sum256(data)
 	*p = sha256.Sum256(append(p[:], digest[:]...))
 }
 
@@ -80,34 +80,47 @@ func (p *PCR) extendDigest(digest [sha256.Size]byte) {
 // device trees to choose from, and for a stub that measures otherwise.
 func (i *Image) PredictPCR11(phases ...string) (PCR, error) {
 	var pcr PCR
-	if v := i.stubMajor(); v < minStub {
-		return PCR{}, fmt.Errorf("%w: its stub is %q; systemd-stub %d or newer is needed", ErrUnpredictable, i.StubVersion(), minStub)
+	measurements, err := i.Measurements()
+	if err != nil {
+		return PCR{}, err
 	}
-	for _, name := range unpredictable {
-		if _, ok, _ := i.file.Find(name); ok {
-			return PCR{}, fmt.Errorf("%w: it has a %s section", ErrUnpredictable, name)
-		}
-	}
-	for _, name := range measured {
-		s, ok, _ := i.file.Find(name)
-		if !ok || s.VirtualSize == 0 {
-			continue
-		}
-		pcr.Extend(append([]byte(name), 0))
-		// Where the section is longer in memory than in the file the loader
-		// fills it with zeros, and these are measured like the rest.
-		h := sha256.New()
-		data := i.file.FileData(s)
-		h.Write(data)
-		fill := int(s.VirtualSize) - len(data)
-		if fill > maxZeroFill {
-			return PCR{}, fmt.Errorf("%w: section %s asks for %d bytes of zeros", ErrUnpredictable, name, fill)
-		}
-		h.Write(make([]byte, fill))
-		pcr.extendDigest([sha256.Size]byte(h.Sum(nil)))
+	for _, m := range measurements {
+		pcr.Extend(m)
 	}
 	for _, phase := range phases {
 		pcr.Extend([]byte(phase))
 	}
 	return pcr, nil
+}
+
+// Measurements are what systemd-stub measures into PCR 11, in order and before it is
+// hashed. The error wraps [ErrUnpredictable], as that of PredictPCR11.
+func (i *Image) Measurements() ([][]byte, error) {
+	if v := i.stubMajor(); v < minStub {
+		return nil, fmt.Errorf("%w: its stub is %q; systemd-stub %d or newer is needed", ErrUnpredictable, i.StubVersion(), minStub)
+	}
+	for _, name := range unpredictable {
+		if _, ok, _ := i.file.Find(name); ok {
+			return nil, fmt.Errorf("%w: it has a %s section", ErrUnpredictable, name)
+		}
+	}
+	var list [][]byte
+	for _, name := range measured {
+		s, ok, _ := i.file.Find(name)
+		if !ok || s.VirtualSize == 0 {
+			continue
+		}
+		// Where the section is longer in memory than in the file the loader
+		// fills it with zeros, and these are measured like the rest.
+		data := i.file.FileData(s)
+		fill := int(s.VirtualSize) - len(data)
+		if fill > maxZeroFill {
+			return nil, fmt.Errorf("%w: section %s asks for %d bytes of zeros", ErrUnpredictable, name, fill)
+		}
+		if fill > 0 {
+			data = append(bytes.Clone(data), make([]byte, fill)...)
+		}
+		list = append(list, append([]byte(name), 0), data)
+	}
+	return list, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/stek-edge/stek/firmware/secureboot"
@@ -99,6 +100,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer closer.Close()
+	if err := o.keymaps(ctx, base.Key, tree, parts); err != nil {
+		return nil, err
+	}
 	made, err := o.root(ctx, base.Key, tree, parts)
 	if err != nil {
 		return nil, err
@@ -212,8 +216,17 @@ func (o *Options) resolve(ctx context.Context) (*root.Resolved, error) {
 	default:
 		mirror = root.Mirror{Archive: o.Mirrors[0], Security: o.Mirrors[1]}
 	}
+	packages, err := root.Packages(o.Arch)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range k3s.RootPackages(o.K3s) {
+		if !slices.Contains(packages.Install, name) {
+			packages.Install = append(packages.Install, name)
+		}
+	}
 	return root.Resolve(ctx, root.Source{
-		Arch: o.Arch, Mirror: mirror, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),
+		Arch: o.Arch, Mirror: mirror, Packages: packages, Epoch: o.Epoch, CacheDir: filepath.Join(o.Cache, "debian"), Runner: root.Exec{}, Progress: o.reporter(),
 	})
 }
 

@@ -43,6 +43,7 @@ func (o *Options) programs(ctx context.Context) (*programs, error) {
 			p.archives = append(p.archives, path.Base(f.Path))
 		}
 	}
+	p.images = added.Images
 	if !added.ImagesIncluded {
 		if err := o.airgap(ctx, p); err != nil {
 			return nil, err

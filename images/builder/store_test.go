@@ -100,8 +100,8 @@ func TestKeyOf(t *testing.T) {
 		}
 		seen[key] = true
 	}
-	if keyOf("a", 1) != keyOf("a", 1) {
-		t.Error("the same parts have two keys")
+	if first, second := keyOf("a", 1), keyOf("a", 1); first != second {
+		t.Errorf("the same parts have the keys %s and %s", first, second)
 	}
 }
 

@@ -8,7 +8,8 @@
 //	loader/loader.conf               no menu, no editor
 //	loader/keys/auto/*.auth          Secure Boot keys to enrol
 //	loader/keys/own/*.auth           the same without Microsoft's
-//	stek/                            preseed.yaml in, reports out
+//	stek/                            preseed.yaml in, reports out; on a disk keymap,
+//	                                 the layout in which stage1 asks for a passphrase
 //	README.txt                       for the person who opens the stick
 //
 // The partition is not encrypted and anybody can write to it: nothing secret

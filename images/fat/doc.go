@@ -16,6 +16,9 @@
 // specification" in comments). FAT12 and FAT16 are out of scope; so are
 // deleting directories and attributes.
 //
-//	volume, err := fat.Format(file, 1<<30, fat.Options{Label: "STEK", Serial: 1, Time: epoch})
+// It must never write outside of the file system that it was given, and never
+// follow a chain further than the file system is long.
+//
+//	volume, err := fat.Format(file, 1<<30, false, fat.Options{Label: "STEK", Serial: 1, Time: epoch})
 //	err = volume.WriteFile("loader/loader.conf", []byte("timeout 0\n"), epoch)
 package fat

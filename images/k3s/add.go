@@ -32,6 +32,7 @@ type Added struct {
 	// ImagesIncluded tells that Files hold an archive with every container image
 	// that k3s itself needs. When false, those of images/airgap are needed.
 	ImagesIncluded bool
+	Images         []string // their full names, as far as the archive tells
 }
 
 // Places in the root.
@@ -51,7 +52,9 @@ var links = map[string]string{
 }
 
 // RootPackages lists the Debian packages that a root with this k3s needs: what
-// k3s, the kubelet, kube-proxy and the CNI plugins call by name.
+// k3s, the kubelet, kube-proxy and the CNI plugins call by name. A release brings its
+// own containerd and runc and puts them first on its PATH; Debian's would be dead
+// weight there.
 func RootPackages(source component.Source) []string {
 	packages := []string{"conntrack", "ipset", "iptables", "kmod", "mount", "util-linux"}
 	if source == component.Module {

@@ -124,6 +124,11 @@ func addRelease(ctx context.Context, o Options) (Added, error) {
 			// Not the address: a mirror gives the same file, and its name is nobody else's business.
 			Origin: "k3s release " + o.Pin.Version + ", " + f.file,
 		})
+		if f.file == r.images {
+			if got.Images, err = imageNames(host); err != nil {
+				return Added{}, err
+			}
+		}
 	}
 	return got, nil
 }

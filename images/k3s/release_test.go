@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,6 +30,9 @@ func releases(t *testing.T) (base string, files map[string][]byte, asked *atomic
 		"k3s-airgap-images-amd64.tar.zst": "amd64", "k3s-airgap-images-arm64.tar.zst": "arm64",
 	} {
 		files[name] = bytes.Repeat([]byte(name), 20000)
+		if strings.HasSuffix(name, ".tar.zst") {
+			files[name] = pack(t, map[string]string{"layer.tar": string(files[name]), "manifest.json": `[{"RepoTags":["rancher/mirrored-pause:3.6"]}]`})
+		}
 		sums[arch] += sum(files[name]) + "  " + name + "\n"
 	}
 	for arch, text := range sums {
@@ -86,7 +90,13 @@ func TestRelease(t *testing.T) {
 			if found != len(want) || !got.ImagesIncluded {
 				t.Errorf("got %+v", got)
 			}
+			if fmt.Sprint(got.Images) != "[docker.io/rancher/mirrored-pause:3.6]" {
+				t.Errorf("container images %q", got.Images)
+			}
 			for _, c := range got.Components {
+				if strings.Contains(c.Origin, "127.0.0.1") {
+					t.Errorf("the lock would name the server: %s", c.Origin)
+				}
 				if !c.Production || c.Label() != testVersion || c.Source != component.Release {
 					t.Errorf("component %+v", c)
 				}

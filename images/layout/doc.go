@@ -8,6 +8,9 @@
 // partition: it is the beginning of the verity root hash, so the root that belongs
 // to a kernel is found on whichever disk it is.
 //
+// It must never leave an image that looks whole and is not: the table comes last.
+// And it never takes one of two partitions of the same name.
+//
 // Equal input gives equal bytes: the disk and esp GUIDs are derived from the
 // root hash. What is read may be hostile: [ReadGPT] looks at every disk a
 // machine has.

@@ -17,7 +17,7 @@ import (
 )
 
 // baseFormat changes when the same packages would give another base tar.
-const baseFormat = "stek base 1"
+const baseFormat = "stek base 2"
 
 // dpkgOptions keep documentation and translations out; licences stay in.
 var dpkgOptions = []string{
@@ -235,10 +235,12 @@ func (r *Resolved) mmdebstrap(ctx context.Context, tar string) error {
 	if os.Geteuid() == 0 {
 		mode = "root"
 	}
+	// Sorted: the order in which packages are asked for must not matter.
+	include := slices.Sorted(slices.Values(s.Packages.Install))
 	args := []string{
 		"--mode=" + mode, "--variant=essential", "--format=tar", "--architectures=" + s.Arch,
 		"--skip=update",
-		"--include=" + strings.Join(s.Packages.Install, ","),
+		"--include=" + strings.Join(include, ","),
 		"--setup-hook=sync-in '" + r.apt.lists() + "' /var/lib/apt/lists",
 		`--setup-hook=mkdir -p "$1"/var/cache/apt/archives/partial`,
 		"--setup-hook=sync-in '" + r.apt.archives() + "' /var/cache/apt/archives",

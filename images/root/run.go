@@ -60,7 +60,7 @@ func (e *ToolError) Unwrap() error { return e.Err }
 // packageOf names the Debian package of each tool used here.
 var packageOf = map[string]string{
 	"apt-get": "apt", "apt-cache": "apt", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg",
-	"depmod": "kmod", "mksquashfs": "squashfs-tools", "tar2sqfs": "squashfs-tools-ng", "veritysetup": "cryptsetup-bin",
+	"depmod": "kmod", "mksquashfs": "squashfs-tools", "tar2sqfs": "squashfs-tools-ng", "veritysetup": "cryptsetup-bin", "loadkeys": "kbd",
 }
 
 // Exec runs tools with a fixed environment and umask, so that the caller's locale,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -138,18 +139,21 @@ func typeInto(line, typed []byte) (now []byte, echo string, done bool) {
 			return line, e.String(), true
 		case b == 0x7f || b == '\b':
 			if len(line) > 0 {
-				line = line[:len(line)-1]
+				_, n := utf8.DecodeLastRune(line)
+				line = line[:len(line)-n]
 				e.WriteString("\b \b")
 			}
 		case b == 0x15: // Ctrl-U
-			for range line {
+			for range utf8.RuneCount(line) {
 				e.WriteString("\b \b")
 			}
 			line = line[:0]
 		case b < ' ' || len(line) >= longestAnswer:
 		default:
 			line = append(line, b)
-			e.WriteString("*")
+			if utf8.RuneStart(b) { // a star for each character, of however many bytes
+				e.WriteString("*")
+			}
 		}
 	}
 	return line, e.String(), false

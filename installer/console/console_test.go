@@ -21,6 +21,7 @@ func TestTypeInto(t *testing.T) {
 		{"backspace on nothing", "\x7f\x08a\n", "a", "*\r\n", true},
 		{"start again", "ab\x15c\n", "c", "**\b \b\b \b*\r\n", true},
 		{"control characters are dropped", "a\x1b\x00b\n", "ab", "**\r\n", true},
+		{"characters of two bytes", "a\u00e9\u00fc\x7f\r", "a\u00e9", "***\b \b\r\n", true},
 		{"what follows Enter is left", "a\rb", "a", "*\r\n", true},
 	}
 	for _, tt := range tests {

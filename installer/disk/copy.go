@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 	"unsafe"
 )
 
@@ -15,28 +16,21 @@ import (
 const pageSize = 4096
 
 // Defaults of CopyOptions. Four MiB is where USB sticks and disks reach their full
-// rate. Flushing every 128 MiB keeps the progress honest: without it the kernel
-// takes everything into memory and the last per cent takes minutes.
+// rate. Flushing every 32 MiB keeps the progress honest (without it the kernel takes
+// everything into memory and the last per cent takes minutes), and is how far the
+// reading back stays behind.
 const (
 	defaultBuffer = 4 << 20
-	defaultFlush  = 128 << 20
+	defaultFlush  = 32 << 20
 )
 
-// CopyPhase is what Copy is at.
-type CopyPhase string
-
-// The phases, one after the other, each over all bytes.
-const (
-	Writing   CopyPhase = "writing"
-	Verifying CopyPhase = "verifying"
-)
-
-// CopyProgress is how far Copy is.
+// CopyProgress is how far Copy is, in bytes from the start. Written and Verified grow
+// side by side.
 type CopyProgress struct {
-	Phase CopyPhase
-	Done  uint64 // bytes, of this phase
-	Total uint64 // bytes
-	Safe  uint64 // bytes from the start that are on the medium for certain: where to resume after a power cut
+	Written  uint64
+	Verified uint64 // read back
+	Total    uint64
+	Safe     uint64 // on the medium for certain: where to resume after a power cut
 }
 
 // CopyOptions are the choices of Copy.
@@ -45,34 +39,26 @@ type CopyOptions struct {
 	From       uint64 // resume: so many bytes are on the medium already (CopyProgress.Safe); needs Want
 	BufferSize int    // bytes, 0 for the default; a multiple of 4096
 	FlushEvery uint64 // bytes, 0 for the default
-	Progress   func(CopyProgress)
+	// VerifyAfter reads back when everything is written, not beside it: for a medium
+	// that loses more by going back and forth than by being read a second time.
+	VerifyAfter bool
+	Progress    func(CopyProgress) // called by one goroutine at a time
 }
 
 // Copy writes size bytes from src to dst, flushes them, reads them back from the
 // medium and compares their SHA-256. It returns that sum. Zeros are written like
 // everything else: skipping them would trust that the medium holds zeros already.
 //
-// Reading, hashing and writing overlap. An interrupted copy is resumed with From;
-// the read-back covers everything even then. Errors are *CopyError for I/O,
+// Reading, writing, reading back and hashing overlap. An interrupted copy is resumed
+// with From; the read-back covers everything even then. Errors are *CopyError for I/O,
 // *DigestError when the bytes are not the expected ones, or the context's.
 func Copy(ctx context.Context, dst Medium, src io.ReaderAt, size uint64, opt CopyOptions) ([sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
-	c := copier{dst: dst, src: src, size: size, opt: opt}
+	c := &copier{dst: dst, src: src, size: size, opt: opt}
 	if err := c.prepare(); err != nil {
 		return sum, err
 	}
-	read, err := c.write(ctx)
-	if err != nil {
-		return sum, err
-	}
-	whole := c.from == 0 // only then does read cover the whole source
-	want := opt.Want
-	if want == nil {
-		want = read
-	} else if whole && !bytes.Equal(read, want) {
-		return sum, &DigestError{Source: true, Want: want, Got: read}
-	}
-	back, err := c.readBack(ctx)
+	want, back, err := c.both(ctx)
 	if err != nil {
 		return sum, err
 	}
@@ -89,6 +75,9 @@ type copier struct {
 	size uint64
 	from uint64
 	opt  CopyOptions
+
+	mu  sync.Mutex
+	now CopyProgress
 }
 
 func (c *copier) prepare() error {
@@ -111,20 +100,56 @@ func (c *copier) prepare() error {
 		return errors.New("copying: resuming needs the expected SHA-256 sum")
 	}
 	c.from = c.opt.From / pageSize * pageSize
+	c.now = CopyProgress{Total: c.size}
 	return nil
 }
 
-func (c *copier) progress(phase CopyPhase, done, safe uint64) {
+// both writes and reads back side by side, and returns the sum that is wanted and the
+// one that came back. The first of the two that fails stops the other.
+func (c *copier) both(ctx context.Context) (want, back []byte, err error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// Room for every flush: the writer never waits for the reader.
+	safe := make(chan uint64, (c.size-c.from)/c.opt.FlushEvery+3)
+	read := make(chan []byte, 1)
+	go func() {
+		sum, err := c.readBack(ctx, safe)
+		if err != nil {
+			stop(err)
+		}
+		read <- sum
+	}()
+	want, err = c.write(ctx, safe)
+	close(safe)
+	if err != nil {
+		stop(err)
+	}
+	back = <-read
+	return want, back, context.Cause(ctx)
+}
+
+func (c *copier) progress(change func(p *CopyProgress)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.now)
 	if c.opt.Progress != nil {
-		c.opt.Progress(CopyProgress{Phase: phase, Done: done, Total: c.size, Safe: safe})
+		c.opt.Progress(c.now)
 	}
 }
 
-// write copies from c.from on and returns the hash of what it read.
-func (c *copier) write(ctx context.Context) ([]byte, error) {
-	h := sha256.New()
+// write copies from c.from on, tells the reader how much is safe on the medium, and
+// returns the sum that is to come back. What is wanted need not be hashed here: when
+// something else comes back, blame finds out which side is wrong.
+func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error) {
+	var h hash.Hash
+	if c.opt.Want == nil {
+		h = sha256.New()
+	}
 	safe := c.from
-	c.progress(Writing, safe, safe)
+	c.progress(func(p *CopyProgress) { p.Written, p.Safe = safe, safe })
+	if !c.opt.VerifyAfter {
+		reader <- safe
+	}
 	err := stream(ctx, c.src, c.from, c.size, c.opt.BufferSize, OpSource, h, func(b []byte, off uint64) error {
 		n, err := c.dst.WriteAt(b, int64(off))
 		if err == nil && n != len(b) {
@@ -140,27 +165,41 @@ func (c *copier) write(ctx context.Context) ([]byte, error) {
 			}
 			safe = done
 		}
-		c.progress(Writing, done, safe)
+		c.progress(func(p *CopyProgress) { p.Written, p.Safe = done, safe })
+		if safe == done && !c.opt.VerifyAfter {
+			reader <- safe
+		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	reader <- c.size
+	if h == nil {
+		return c.opt.Want, nil
 	}
 	return h.Sum(nil), nil
 }
 
-// readBack hashes what is on the medium.
-func (c *copier) readBack(ctx context.Context) ([]byte, error) {
-	if err := c.dst.DropCache(); err != nil {
-		return nil, &CopyError{Op: "dropping the cache", Err: err}
-	}
+// readBack hashes what is on the medium, as far as it is safe there.
+func (c *copier) readBack(ctx context.Context, safe <-chan uint64) ([]byte, error) {
 	h := sha256.New()
-	err := stream(ctx, c.dst, 0, c.size, c.opt.BufferSize, "reading back", h, func(b []byte, off uint64) error {
-		c.progress(Verifying, off+uint64(len(b)), c.size)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	at := uint64(0)
+	for end := range safe {
+		if end == at {
+			continue
+		}
+		if err := c.dst.DropCache(); err != nil {
+			return nil, &CopyError{Op: "dropping the cache", Offset: at, Err: err}
+		}
+		err := stream(ctx, c.dst, at, end, c.opt.BufferSize, "reading back", h, func(b []byte, off uint64) error {
+			c.progress(func(p *CopyProgress) { p.Verified = off + uint64(len(b)) })
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		at = end
 	}
 	return h.Sum(nil), nil
 }

@@ -120,6 +120,10 @@ func OpenPartition(roots hardware.Roots, disk string, p Part) (*Device, error) {
 	return d, nil
 }
 
+// OpenBlock opens a block device for this program alone without asking what it is. It
+// is for tests and measurements: what is to be installed to goes through [Open].
+func OpenBlock(roots hardware.Roots, path string) (*Device, error) { return openDevice(roots, path) }
+
 func openDevice(roots hardware.Roots, path string) (*Device, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_EXCL, 0)
 	if errors.Is(err, unix.EBUSY) {

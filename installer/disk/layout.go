@@ -77,6 +77,19 @@ type IDs struct {
 	State string `json:"state"`
 }
 
+// Valid tells whether a table can have these identities. A journal that a power cut or
+// a bad stick has damaged may hold anything.
+func (ids IDs) Valid() bool {
+	seen := map[string]bool{}
+	for _, id := range []string{ids.Disk, ids.ESP, ids.RootB, ids.State} {
+		if u, err := uuid.Parse(id); err != nil || u == uuid.Nil || u.String() != id || seen[id] {
+			return false
+		}
+		seen[id] = true
+	}
+	return true
+}
+
 // NewIDs makes identities from a source of randomness (crypto/rand.Reader).
 func NewIDs(random io.Reader) (IDs, error) {
 	var out [4]string

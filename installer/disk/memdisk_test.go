@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"sync"
 )
 
 const block = 4096
@@ -16,6 +17,7 @@ type memDisk struct {
 	blocks map[uint64][]byte
 	log    []entry
 	base   *memDisk // what blocks not in blocks are read from
+	mu     sync.Mutex
 }
 
 // entry is one write, or a flush when data is nil.
@@ -30,11 +32,19 @@ func newMemDisk(size uint64, sector uint32) *memDisk {
 
 func (d *memDisk) Size() uint64                         { return d.size }
 func (d *memDisk) SectorSize() uint32                   { return d.sector }
-func (d *memDisk) Flush() error                         { d.log = append(d.log, entry{}); return nil }
 func (d *memDisk) DropCache() error                     { return nil }
 func (d *memDisk) Rescan(context.Context, Layout) error { return nil }
 
+func (d *memDisk) Flush() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log = append(d.log, entry{})
+	return nil
+}
+
 func (d *memDisk) ReadAt(p []byte, off int64) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	n := 0
 	for n < len(p) {
 		at := uint64(off) + uint64(n)
@@ -63,6 +73,8 @@ func (d *memDisk) WriteAt(p []byte, off int64) (int, error) {
 	if uint64(off)+uint64(len(p)) > d.size {
 		return 0, io.ErrShortWrite
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.log = append(d.log, entry{uint64(off), bytes.Clone(p)})
 	d.apply(p, uint64(off))
 	return len(p), nil

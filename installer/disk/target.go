@@ -8,7 +8,7 @@ import (
 )
 
 // Medium is something that bytes can be written to and read back from for real:
-// a disk, a partition, an image file.
+// a disk, a partition, an image file. One place may be read while another is written.
 type Medium interface {
 	io.ReaderAt
 	io.WriterAt

@@ -45,11 +45,13 @@ func RootFiles(images, names []string) ([]File, error) {
 	}
 	files = append(files,
 		File{Path: "/usr/lib/tmpfiles.d/stek-k3s-images.conf", Mode: 0o644, Data: []byte(imageLinks(images))},
-		File{Path: path.Join(unitDir, pinUnit), Mode: 0o644, Data: []byte(pinImages(names))},
-		wanted("k3s.service"), wanted(pinUnit),
+		wanted("k3s.service"),
 		// k3s runs a containerd of its own; Debian's would only take memory.
 		File{Path: "/etc/systemd/system/containerd.service", Mode: fs.ModeSymlink | 0o777, Link: "/dev/null"},
 	)
+	if len(names) > 0 { // a oneshot unit that runs nothing is refused by systemd
+		files = append(files, File{Path: path.Join(unitDir, pinUnit), Mode: 0o644, Data: []byte(pinImages(names))}, wanted(pinUnit))
+	}
 	return files, nil
 }
 

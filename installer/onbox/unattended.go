@@ -18,6 +18,7 @@ import (
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/keymap"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -112,6 +113,10 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	if err != nil {
 		return err
 	}
+	// Before anything is asked: a passphrase typed in another layout opens no disk.
+	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+		people.Say("%v", err)
+	}
 	plan, err := s.plan(inv, answers, image)
 	if err != nil {
 		var refused *disk.Refusal
@@ -182,7 +187,7 @@ func reason(err error) error {
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
 	return &installer.Site{
-		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow",
+		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow", Keymaps: keymap.Dir,
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}
 }
@@ -200,6 +205,9 @@ func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit)
 		plan, err := s.plan(inv, answers, image)
 		if err != nil {
 			return err
+		}
+		if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+			people.Say("%v", err)
 		}
 		if err := installer.Run(ctx, plan, s.site(answers, people), emit); err != nil {
 			return err

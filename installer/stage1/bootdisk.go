@@ -3,16 +3,17 @@ package stage1
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf16"
 
-	"github.com/diskfs/go-diskfs/partition/gpt"
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
 )
 
 // bootDisk is the disk that the firmware started this kernel from.
@@ -101,7 +102,9 @@ func readDisks(sysfs, dev string) map[string][]partition {
 }
 
 // readTable reads one GPT. A disk without one, or one that cannot be read, has
-// nothing for us.
+// nothing for us. Whatever is plugged into the box is read here before anything is
+// opened, so the reader is the one that is safe with hostile tables. A table in other
+// sectors than the disk's is none to the kernel either.
 func readTable(device string) []partition {
 	f, err := os.Open(device)
 	if err != nil {
@@ -112,21 +115,17 @@ func readTable(device string) []partition {
 	if err != nil {
 		sector = 512 // an image file, in a test
 	}
-	table, err := gpt.Read(f, sector, sector)
+	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
+		return nil
+	}
+	table, err := hardware.ReadTable(f, uint64(size), uint32(sector))
+	if err != nil || table.Kind != "gpt" || table.SectorSize != uint32(sector) {
 		return nil
 	}
 	var parts []partition
 	for _, p := range table.Partitions {
-		if p.Type == gpt.Unused {
-			continue
-		}
-		parts = append(parts, partition{
-			device: disk.PartitionPath(device, p.Index),
-			name:   p.Name,
-			guid:   strings.ToLower(p.GUID),
-			typ:    strings.ToLower(string(p.Type)),
-		})
+		parts = append(parts, partition{device: disk.PartitionPath(device, p.Number), name: p.Name, guid: p.GUID, typ: p.TypeGUID})
 	}
 	return parts
 }

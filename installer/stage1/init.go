@@ -42,6 +42,7 @@ type stage1 struct {
 	seen           map[string]bool // device aliases that were looked at
 	spec           RootSpec
 	disk           bootDisk
+	layout         []byte      // of the keyboard, from the ESP; nil: the kernel's own
 	chip           *tpm.Device // nil without a TPM
 	lateTPM        func() (*tpm.Device, error)
 	node           string // device node of the opened volume
@@ -104,6 +105,9 @@ func (s *stage1) run(ctx context.Context) error {
 		return err
 	}
 	s.line.mark("boot disk found")
+	if err := s.useKeymap(); err != nil {
+		s.console.Say("%v; keys mean what they do on a US keyboard", err)
+	}
 	if err := s.openTPM(ctx); err != nil {
 		return err
 	}
@@ -227,6 +231,9 @@ func (s *stage1) layOut() error {
 		return err
 	}
 	if s.isNode() {
+		if err := s.settleKeymap(); err != nil {
+			s.console.Say("the layout of the keyboard: %v", err)
+		}
 		return machineID(filepath.Join(sysroot, "etc/machine-id"))
 	}
 	return nil

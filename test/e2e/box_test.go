@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/vm"
@@ -94,3 +95,13 @@ func (b *testBox) openWithRecoveryKey(t *testing.T) {
 	must(t, err)
 	must(t, b.Console.Send(key))
 }
+
+// prompt waits for a question that ends without a line end.
+func (b *testBox) prompt(t *testing.T, pattern string) (vm.Match, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), promptWithin)
+	defer cancel()
+	return b.Console.ExpectPrompt(ctx, pattern)
+}
+
+// promptWithin ends a test that hangs; an emulated box on a busy machine is slow.
+const promptWithin = 25 * time.Minute

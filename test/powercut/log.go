@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"sync"
@@ -86,6 +87,28 @@ func (l *Log) Count() (writes, discards, flushes int) {
 		}
 	}
 	return writes, discards, flushes
+}
+
+// MarksFrom turns the writes to a disk into marks, whose text is what was written: so a
+// virtual box says what it is at.
+func (l *Log) MarksFrom(disk string) error {
+	var ops []Op
+	for _, op := range l.Ops {
+		if op.Disk != disk || op.Kind == Mark {
+			ops = append(ops, op)
+			continue
+		}
+		if op.Kind != Write {
+			continue
+		}
+		text, err := l.data(op)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, Op{Kind: Mark, Disk: string(bytes.TrimRight(text, "\x00"))})
+	}
+	l.Ops = ops
+	return nil
 }
 
 func zero(b []byte) bool {

@@ -45,10 +45,15 @@ func (s *State) String() string {
 	return fmt.Sprintf("after op %d (%s of %d bytes at %d of %s), in %q, %s", s.Op, op.Kind, op.Len, op.Off, op.Disk, s.Phase, s.Variant)
 }
 
-// Writes tells whether the last op is a write to a range of a disk.
-func (s *State) Writes(disk string, from, to uint64) bool {
-	op := s.player.log.Ops[s.Op]
-	return op.Disk == disk && op.Kind != Flush && op.Kind != Mark && op.Off < to && op.Off+op.Len > from
+// LastWrite is the last op up to this state that touches a range of a disk, or -1.
+func (s *State) LastWrite(disk string, from, to uint64) int {
+	for i := s.Op; i >= 0; i-- {
+		op := s.player.log.Ops[i]
+		if op.Disk == disk && (op.Kind == Write || op.Kind == Discard) && op.Off < to && op.Off+op.Len > from {
+			return i
+		}
+	}
+	return -1
 }
 
 // CopyTo copies a disk of a state to a file that may be written to.

@@ -20,6 +20,8 @@ type Options struct {
 	Answers string // more lines of the answer file, at its top level
 	Unlock  string // encryption.unlock's list, by itself "tpm2"
 	PIN     string // of the TPM's key, by itself none
+	Node    string // more lines of node's mapping, indented by two blanks
+	K3s     string // more keys of k3s' mapping, such as "disable: [traefik]"
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
@@ -105,16 +107,16 @@ func (s *Site) answers() string {
 node:
   name: demo
   admin: {password-hash: "%s"}
-disk:
+%sdisk:
   match: {bus: nvme}
   erase: true
 encryption:
   unlock: [%s]
 %s  recovery: {recipient: "%s"}
 network: {offline: true}
-k3s: {role: server}
+k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Unlock, pin, s.Recovery.Recipient(), s.Options.Answers)
+%s`, passwordHash, s.Node, s.Unlock, pin, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.

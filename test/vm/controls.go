@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -100,6 +101,28 @@ func (b *Box) stick(name string) (Disk, error) {
 		return d, fmt.Errorf("%s is on bus %s: only a USB stick can be pulled and plugged", name, d.Bus)
 	}
 	return d, nil
+}
+
+// Press presses keys of the box's own keyboard, one after another, by QEMU's names of
+// the places where they are on a US keyboard ("y", "slash"). Keys that are held
+// together are joined by a plus sign: "alt_r+q".
+func (b *Box) Press(ctx context.Context, keys ...string) error {
+	for _, together := range keys {
+		var codes []map[string]string
+		for name := range strings.SplitSeq(together, "+") {
+			codes = append(codes, map[string]string{"type": "qcode", "data": name})
+		}
+		if err := b.QMP.Do(ctx, "send-key", map[string]any{"keys": codes}, nil); err != nil {
+			return fmt.Errorf("pressing %s: %w", together, err)
+		}
+		// QEMU lets a key go after 100 ms; the next one must not come before that.
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // Screenshot writes the screen to a PNG file. The machine needs a Screen.

@@ -54,6 +54,7 @@ type Disk struct {
 	ReadOnly  bool
 	Unplugged bool // USB only: not there at power-on, until Plug
 	BootIndex int  // 0, as on a real box: none
+	Flushes   bool // the guest's flushes reach the file, for tests that record them
 }
 
 // Machine describes a box. Its zero value with a Dir is a box with 1 GiB of memory, two

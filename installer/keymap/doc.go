@@ -1,0 +1,19 @@
+// Package keymap gives the kernel's console the layout of the keyboard that the
+// answer file names: in the installer before it asks anything, and in the initramfs
+// before it asks for a passphrase. The layout is the kernel's own from then on, so
+// the node's consoles have it too.
+//
+// Layouts are made when the image is built, in the binary form of loadkeys --bkeymap,
+// which busybox' loadkmap reads as well: the word "bkeymap", 256 bytes that say which
+// of the modifier tables follow, and each of these as 128 values of 16 bits, little
+// endian. Dead keys and the compose key follow the kernel's built-in table, that of
+// Latin-1, whatever the layout.
+//
+// The installer copies one of them to the ESP, which anybody can write to: Parse
+// believes nothing. A layout can at worst make a passphrase impossible to type, and
+// one that has no Enter is refused. The package must never keep a box from asking: who
+// calls it says what is wrong and goes on with the layout that is there.
+//
+//	k, err := keymap.Parse(data)
+//	err = k.Load()
+package keymap

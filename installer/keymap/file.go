@@ -1,0 +1,58 @@
+package keymap
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Where layouts lie. Dir is in the root, with one file for each name that the answer
+// file may give; ESPPath is on the ESP of an installed disk, below its root.
+const (
+	Dir     = "/usr/share/stek/keymaps"
+	ESPPath = "stek/keymap"
+	suffix  = ".bkeymap"
+)
+
+// BuiltIn tells whether a name means the layout that the kernel begins with.
+func BuiltIn(name string) bool { return name == "" || name == "us" }
+
+// FileName is the name of a layout's file in Dir.
+func FileName(name string) string { return name + suffix }
+
+// Read reads a layout from a folder of them, and proves that it is one. The layout
+// that is built in needs no file: it gives nil.
+func Read(dir, name string) ([]byte, error) {
+	if BuiltIn(name) {
+		return nil, nil
+	}
+	if !fs.ValidPath(name) || filepath.Base(name) != name {
+		return nil, fmt.Errorf("%q is no name of a keyboard", name)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, FileName(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("this image has no layout for the keyboard %s", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the layout of the keyboard %s: %w", name, err)
+	}
+	if _, err := Parse(data); err != nil {
+		return nil, fmt.Errorf("reading the layout of the keyboard %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// Use reads a layout from a folder of them and gives it to the kernel.
+func Use(dir, name string) error {
+	data, err := Read(dir, name)
+	if err != nil || data == nil {
+		return err
+	}
+	k, err := Parse(data)
+	if err != nil {
+		return err
+	}
+	return k.Load()
+}
