@@ -8,6 +8,8 @@ require github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 
 require github.com/rogpeppe/go-internal v1.16.0
 
+require aead.dev/minisign v0.3.0
+
 require github.com/hanwen/go-fuse/v2 v2.12.1
 
 require (

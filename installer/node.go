@@ -47,7 +47,7 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 			return err
 		}
 		files = append(files,
-			nodeFile{filepath.Join(stateEtc, "shadow"), string(with), 0o640},
+			nodeFile{filepath.Join(stateEtc, "shadow"), string(with), 0o600},
 			nodeFile{filepath.Join(stateEtc, "stek/console-login"), "", 0o644})
 	}
 	rendered, err := k3s.Render(*a, k3s.Facts{Name: plan.NodeName, Source: plan.Image.K3sSource})

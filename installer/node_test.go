@@ -46,7 +46,7 @@ k3s: {labels: {hall: "7"}}
 		"etc/upper/hosts":                   {0o644, "127.0.1.1 box-1\n"},
 		"etc/upper/vconsole.conf":           {0o644, "KEYMAP=de\n"},
 		"etc/upper/locale.conf":             {0o644, "LANG=C.UTF-8\n"},
-		"etc/upper/shadow":                  {0o640, "root:" + hash + ":20000:0:99999:7:::\ndaemon:*:"},
+		"etc/upper/shadow":                  {0o600, "root:" + hash + ":20000:0:99999:7:::\ndaemon:*:"},
 		"etc/upper/stek/console-login":      {0o644, ""},
 		"etc/upper/rancher/k3s/config.yaml": {0o600, "node-name: box-1\n"},
 		"etc/upper/rancher/k3s/resolv.conf": {0o644, "nameserver"},

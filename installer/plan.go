@@ -84,6 +84,18 @@ const (
 // arguments; ids are the identities of the partition table, new ones or those of a
 // try that was cut short. An error is a *Refusal.
 func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) (*Plan, error) {
+	if faults := preseed.NotBuilt(a); len(faults) > 0 {
+		return nil, &Refusal{Status: StatusInvalid, Message: faults[0].Message, Remedy: faults[0].Remedy, Cause: faults}
+	}
+	return plan(a, inv, img, ids)
+}
+
+// plan is Make for answers of which parts may not be built yet; those are not in it.
+func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) (*Plan, error) {
+	if inv.Firmware.Type == "raspberry-pi" {
+		return nil, &Refusal{Status: StatusMissing, Message: "installing a Raspberry Pi is not in this version of stek",
+			Remedy: "use a machine with UEFI"}
+	}
 	if inv.Firmware.Type != "uefi" {
 		return nil, &Refusal{Status: StatusMissing,
 			Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),
@@ -250,12 +262,18 @@ func planUnlock(a *preseed.Answers, inv *hardware.Inventory, img Image, enrol bo
 	return unlock, nil
 }
 
-// usableTPM refuses a machine whose TPM cannot do what the answers ask of it; each
-// reason has words of its own, since each has its own remedy.
+// usableTPM refuses a machine whose TPM cannot do what the answers ask of it.
 func usableTPM(t hardware.TPM) error {
-	missing := func(message, remedy string) error {
-		return &Refusal{Status: StatusMissing, Message: "the answers ask to unlock with the TPM, and " + message, Remedy: remedy}
+	if why := unusableTPM(t); why != nil {
+		return &Refusal{Status: StatusMissing, Message: "the answers ask to unlock with the TPM, and " + why.Message, Remedy: why.Remedy}
 	}
+	return nil
+}
+
+// unusableTPM says what a TPM lacks, or nil. Each reason has words of its own, since
+// each has its own remedy.
+func unusableTPM(t hardware.TPM) *Refused {
+	missing := func(message, remedy string) *Refused { return &Refused{message, remedy} }
 	switch {
 	case !t.Present:
 		return missing("this machine shows none", "switch the TPM on in the firmware (it may be called fTPM, PTT or Security Device), or take tpm2 out of encryption.unlock")

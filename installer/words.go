@@ -17,7 +17,7 @@ func WritePlan(w io.Writer, p *Plan) error {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("Machine", "%s", orUnknown(strings.TrimSpace(p.Box.Vendor+" "+p.Box.Product)+serialWords(p.Box.Serial)))
+	line("Machine", "%s", p.Box.words())
 	line("Node", "%s, k3s %s", p.NodeName, p.Role)
 	line("Image", "stek %s, k3s %s", p.Image.Version, orUnknown(p.Image.K3s))
 	line("Disk", "%s", disk.Describe(p.Disk.Chosen))
@@ -47,6 +47,15 @@ func first(i int, name string) string {
 		return name
 	}
 	return ""
+}
+
+// words names the machine. Some makers stand in the product's name already.
+func (b Box) words() string {
+	name := b.Product
+	if !strings.HasPrefix(name, b.Vendor) {
+		name = b.Vendor + " " + name
+	}
+	return orUnknown(strings.TrimSpace(name) + serialWords(b.Serial))
 }
 
 func serialWords(serial string) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,10 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"pcrs":              oneOf("4\twhat was started", "7\tSecure Boot keys", "4,7\tboth", "11\tthe unified kernel image"),
 	"preseed":           files("yaml", "yml"),
 	"machine":           files("json"),
-	"file":              files("img"),
+	"file":              files("img", "yaml"),
+	"secrets-key":       files(),
+	"signed-by":         files("pub"),
+	"set":               settings,
 	"lock":              files("lock"),
 	"key-file":          files(),
 	"device":            files(),
@@ -124,6 +128,18 @@ func answerKeys(*cobra.Command, []string, string) ([]string, cobra.ShellCompDire
 	}
 	slices.Sort(names)
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// settings offers the keys that a new answer file can be given by a flag.
+func settings(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, key := range preseed.Keys() {
+		if key.Type != preseed.Section && key.Type != preseed.Items && !strings.Contains(key.Path, "[]") {
+			names = append(names, key.Path+"=")
+		}
+	}
+	slices.Sort(names)
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // keySlots reads the slots of the volume that the line names already.

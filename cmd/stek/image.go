@@ -15,6 +15,7 @@ import (
 	"github.com/stek-edge/stek/images/component"
 	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 func imageCommand() *cobra.Command {
@@ -147,25 +148,62 @@ func imageCustomizeCommand() *cobra.Command {
 		Short: "Put an answer file onto an image or a stick",
 		Long: `Put an answer file onto the FAT partition of an image file, where the installer finds
 it. It is checked first. The same can be done on any computer by copying the file to
-stek/preseed.yaml on the stick.`,
+stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatures.`,
 		Example: `  stek image customize stek-amd64.img --preseed site.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if answerFile == "" {
 				return usageError{errors.New("name the answer file: --preseed FILE")}
 			}
-			content, err := os.ReadFile(answerFile)
+			file, err := readAnswers(answerFile)
+			if err != nil {
+				return err
+			}
+			carried, err := carriedFiles(answerFile, file.SecretsFile())
 			if err != nil {
 				return usageError{err}
 			}
-			if _, err := readAnswers(answerFile); err != nil {
-				return err
+			for _, f := range carried {
+				if err := aboutImage(builder.PutFile(args[0], "stek/"+f.name, f.content, time.Now())); err != nil {
+					return err
+				}
 			}
-			return aboutImage(builder.PutFile(args[0], "stek/preseed.yaml", content, time.Now()))
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
 	return cmd
+}
+
+// carriedFile is a file for the stek directory of a stick.
+type carriedFile struct {
+	name    string
+	content []byte
+}
+
+// carriedFiles reads an answer file and what belongs to it: the secrets file that it
+// names, and the signature of each where there is one.
+func carriedFiles(answerFile, secretsFile string) ([]carriedFile, error) {
+	sources := [][2]string{{answerFile, "preseed.yaml"}}
+	if secretsFile != "" {
+		sources = append(sources, [2]string{filepath.Join(filepath.Dir(answerFile), secretsFile), secretsFile})
+	}
+	var files []carriedFile
+	for _, source := range sources {
+		content, err := os.ReadFile(source[0])
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, carriedFile{source[1], content})
+		signature, err := os.ReadFile(source[0] + preseed.SignatureSuffix)
+		switch {
+		case err == nil:
+			files = append(files, carriedFile{source[1] + preseed.SignatureSuffix, signature})
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 func imageFetchCommand() *cobra.Command {

@@ -51,22 +51,29 @@ for a captured machine (see 'stek hardware show --output json').`,
 		if answerFile == "" {
 			return usageError{errors.New("name the answer file with --preseed FILE")}
 		}
-		answers, err := readAnswers(answerFile)
+		if !dryRun {
+			return onbox.Install(cmd.Context(), answerFile, emitter(cmd.OutOrStdout(), *output))
+		}
+		file, err := readAnswers(answerFile)
 		if err != nil {
 			return err
 		}
-		if !dryRun {
-			return onbox.Install(cmd.Context(), answers, emitter(cmd.OutOrStdout(), *output))
-		}
 		inv, err := inventory(cmd, machine)
 		if err != nil {
+			return err
+		}
+		answers, err := file.For(installer.Machine(inv))
+		if err != nil {
+			return usageError{err}
+		}
+		if err := file.NotBuilt(installer.Machine(inv)); err != nil {
 			return err
 		}
 		ids, err := disk.NewIDs(rand.Reader)
 		if err != nil {
 			return err
 		}
-		plan, err := installer.Make(answers, inv, onbox.ThisImage(version), ids)
+		plan, err := installer.Make(preseed.Defaults(answers), inv, onbox.ThisImage(version), ids)
 		if err != nil {
 			return err
 		}
@@ -75,16 +82,12 @@ for a captured machine (see 'stek hardware show --output json').`,
 	return cmd
 }
 
-func readAnswers(path string) (*preseed.Answers, error) {
+func readAnswers(path string) (*preseed.File, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("reading the answer file: %w", err)}
 	}
-	answers, err := preseed.Parse(path, content)
-	if err != nil {
-		return nil, err
-	}
-	return preseed.Defaults(answers), nil
+	return preseed.Read(path, content)
 }
 
 func printPlan(w io.Writer, plan *installer.Plan, format string) error {

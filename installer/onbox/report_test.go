@@ -108,7 +108,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 	}{
 		{"good", write(good), ""},
 		{"none", func(*testing.T, string) {}, "there is no answer file on the stick"},
-		{"a folder", func(t *testing.T, path string) { must(t, os.MkdirAll(path, 0o755)) }, "the answer file on the stick cannot be read (is a directory)"},
+		{"a folder", func(t *testing.T, path string) { must(t, os.MkdirAll(path, 0o755)) }, "stek/preseed.yaml cannot be read (is a directory)"},
 		{"larger than memory", func(t *testing.T, path string) {
 			write(good)(t, path)
 			must(t, os.Truncate(path, 1<<40))
@@ -121,7 +121,7 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			esp := t.TempDir()
 			tt.put(t, filepath.Join(esp, filepath.FromSlash(answerFile)))
-			_, err := (&stick{esp: esp}).answers()
+			_, err := (&stick{esp: esp}).answers(t.Context(), &hardware.Inventory{}, &typist{})
 			if tt.message == "" {
 				must(t, err)
 				return

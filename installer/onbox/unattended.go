@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -109,15 +108,12 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		return err
 	}
 	people.Say("stek %s, installer (k3s %s)", image.Version, image.K3s)
-	answers, err := s.answers()
+	answers, err := s.answers(ctx, inv, people)
 	if err != nil {
 		return err
 	}
-	// Before anything is asked: a passphrase typed in another layout opens no disk.
-	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
-		people.Say("%v", err)
-	}
-	plan, err := s.plan(inv, answers, image)
+	useKeyboard(answers.Full, people)
+	plan, err := s.plan(inv, answers.Full, image)
 	if err != nil {
 		var refused *disk.Refusal
 		if errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && s.installedThis(inv) {
@@ -126,11 +122,11 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		}
 		return err
 	}
-	rep.plan(plan, answers)
+	rep.plan(plan, answers.Given)
 	people.Say("The plan:")
 	_ = installer.WritePlan(people, plan)
 	lines := installer.PlainLines(people)
-	site := s.site(answers, people)
+	site := s.site(answers.Full, people)
 	err = installer.Run(ctx, plan, site, func(e installer.Event) {
 		rep.event(e)
 		lines(e)
@@ -142,27 +138,22 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	if err := installer.CloseJournal(s.journal(inv)); err != nil {
 		return err
 	}
-	return finish(ctx, answers.OnFinish, people)
+	return finish(ctx, answers.Full.OnFinish, people)
 }
 
 // answers reads the answer file on the stick.
-func (s *stick) answers() (*preseed.Answers, error) {
-	content, err := readStart(filepath.Join(s.esp, filepath.FromSlash(answerFile)), preseed.MaxSize+1)
-	if errors.Is(err, fs.ErrNotExist) {
+func (s *stick) answers(ctx context.Context, inv *hardware.Inventory, people installer.Person) (*Answers, error) {
+	path := filepath.Join(s.esp, filepath.FromSlash(answerFile))
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, &installer.Refusal{Status: installer.StatusInvalid,
 			Message: "there is no answer file on the stick",
-			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed explain' lists its keys"}
+			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed init' writes one"}
 	}
-	if err != nil {
-		return nil, &installer.Refusal{Status: installer.StatusInvalid, Cause: err,
-			Message: fmt.Sprintf("the answer file on the stick cannot be read (%v)", reason(err)),
-			Remedy:  "copy the file to " + answerFile + " once more, on any computer; if that fails, write the image to another stick"}
-	}
-	answers, err := preseed.Parse(answerFile, content)
+	keys, err := ImageKeys("/")
 	if err != nil {
 		return nil, err
 	}
-	return preseed.Defaults(answers), nil
+	return ReadAnswers(ctx, path, answerFile, inv, keys, people)
 }
 
 // readStart reads the first bytes of a file: enough to see that it is too large, and
@@ -192,28 +183,54 @@ func (s *stick) site(answers *preseed.Answers, people installer.Person) *install
 	}
 }
 
-// Install installs this machine, started from a stick, by answers that a person
-// gave on the command line. The plan is made here: it takes the image on the stick
-// and the identities that an interrupted try has left there.
-func Install(ctx context.Context, answers *preseed.Answers, emit installer.Emit) error {
+// Install installs this machine, started from a stick, by an answer file that a
+// person named on the command line. The plan is made here: it takes the image on the
+// stick and the identities that an interrupted try has left there.
+func Install(ctx context.Context, path string, emit installer.Emit) error {
 	people := console.Open()
 	return withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
-		image, err := s.image()
-		if err != nil {
-			return err
-		}
-		plan, err := s.plan(inv, answers, image)
-		if err != nil {
-			return err
-		}
-		if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
-			people.Say("%v", err)
-		}
-		if err := installer.Run(ctx, plan, s.site(answers, people), emit); err != nil {
-			return err
-		}
-		return installer.CloseJournal(s.journal(inv))
+		rep := newReport(s.esp, inv)
+		err := s.installBy(ctx, inv, path, rep, emit, people)
+		people.Say("%s", rep.close(err))
+		return err
 	})
+}
+
+func (s *stick) installBy(ctx context.Context, inv *hardware.Inventory, path string, rep *report, emit installer.Emit, people installer.Person) error {
+	keys, err := ImageKeys("/")
+	if err != nil {
+		return err
+	}
+	answers, err := ReadAnswers(ctx, path, path, inv, keys, people)
+	if err != nil {
+		return err
+	}
+	image, err := s.image()
+	if err != nil {
+		return err
+	}
+	useKeyboard(answers.Full, people)
+	plan, err := s.plan(inv, answers.Full, image)
+	if err != nil {
+		return err
+	}
+	rep.plan(plan, answers.Given)
+	err = installer.Run(ctx, plan, s.site(answers.Full, people), func(e installer.Event) {
+		rep.event(e)
+		emit(e)
+	})
+	if err != nil {
+		return err
+	}
+	return installer.CloseJournal(s.journal(inv))
+}
+
+// useKeyboard sets the layout of the consoles before a new secret is asked for: a
+// passphrase typed in another layout opens no disk.
+func useKeyboard(answers *preseed.Answers, people installer.Person) {
+	if err := keymap.Use(keymap.Dir, answers.Node.Keyboard); err != nil {
+		people.Say("%v", err)
+	}
 }
 
 func (s *stick) journal(inv *hardware.Inventory) string {

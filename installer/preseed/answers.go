@@ -10,7 +10,12 @@ type Answers struct {
 	Boot       Boot       `yaml:"boot" json:"boot"`
 	Encryption Encryption `yaml:"encryption" json:"encryption"`
 	Network    Network    `yaml:"network" json:"network"`
+	Power      Power      `yaml:"power" json:"power,omitzero"`
 	K3s        K3s        `yaml:"k3s" json:"k3s"`
+	Fleet      *Fleet     `yaml:"fleet" json:"fleet,omitempty"` // nil: no hub
+	Site       Site       `yaml:"site" json:"site,omitzero"`
+	Secrets    Secrets    `yaml:"secrets" json:"secrets,omitzero"`
+	Ask        []string   `yaml:"ask" json:"ask,omitempty"`   // keys that a person is asked for
 	OnFinish   string     `yaml:"on-finish" json:"on-finish"` // reboot | poweroff | stay
 }
 
@@ -57,8 +62,9 @@ type Boot struct {
 
 // Encryption says how the private volume is unlocked.
 type Encryption struct {
-	Unlock   []string `yaml:"unlock" json:"unlock"` // in order: tpm2 | passphrase
+	Unlock   []string `yaml:"unlock" json:"unlock"` // in order: tpm2 | tang | board | passphrase | key-stick
 	TPM2     TPM2     `yaml:"tpm2" json:"tpm2"`
+	Tang     *Tang    `yaml:"tang" json:"tang,omitempty"` // with the method tang
 	Recovery Recovery `yaml:"recovery" json:"recovery"`
 }
 
@@ -67,21 +73,47 @@ type TPM2 struct {
 	PIN Secret `yaml:"pin" json:"pin,omitempty"` // "ask", or the PIN itself; empty means none
 }
 
+// Tang names the server of the tang unlock method.
+type Tang struct {
+	URL        string `yaml:"url" json:"url"`
+	Thumbprint string `yaml:"thumbprint" json:"thumbprint"` // RFC 7638 with SHA-256, base64url
+}
+
 // Recovery says what happens to the recovery key, which is always made.
 type Recovery struct {
 	Recipient string `yaml:"recipient" json:"recipient,omitempty"` // age1…, the key is encrypted to it
 	Show      bool   `yaml:"show" json:"show"`                     // show it once on the screen and wait for a person
+	Escrow    bool   `yaml:"escrow" json:"escrow,omitempty"`       // the hub keeps the encrypted one, too
 }
 
-// Network is what this version knows of the network: whether there is to be none.
-type Network struct {
-	Offline bool `yaml:"offline" json:"offline"`
+// Power says how the box saves power.
+type Power struct {
+	Profile string `yaml:"profile" json:"profile,omitempty"` // performance | balanced | saver
+	Night   Window `yaml:"night" json:"night,omitzero"`
 }
 
 // K3s is the node's part in its cluster.
 type K3s struct {
-	Role    string            `yaml:"role" json:"role"` // server
+	Role    string            `yaml:"role" json:"role"`               // server | server-join | agent
+	Server  string            `yaml:"server" json:"server,omitempty"` // https URL, with server-join and agent
+	Token   Secret            `yaml:"token" json:"token,omitempty"`   // with server-join and agent
 	Labels  map[string]string `yaml:"labels" json:"labels,omitempty"`
 	Taints  []string          `yaml:"taints" json:"taints,omitempty"`
 	Disable []string          `yaml:"disable" json:"disable,omitempty"` // packaged components left out
+}
+
+// Fleet is the hub that the box reports to.
+type Fleet struct {
+	Hub   string `yaml:"hub" json:"hub"`       // https URL
+	CAPin string `yaml:"ca-pin" json:"ca-pin"` // sha256: and 64 hexadecimal digits
+}
+
+// Site is what runs on the site.
+type Site struct {
+	Stack []string `yaml:"stack" json:"stack,omitempty"`
+}
+
+// Secrets names the file that holds the values written secret:NAME.
+type Secrets struct {
+	File string `yaml:"file" json:"file,omitempty"` // beside the answer file, encrypted with age
 }

@@ -125,6 +125,15 @@ var otherNames = map[string]string{
 	"kubernetes": "k3s", "shutdown": "on-finish", "reboot": "on-finish", "version": "stek", "apiversion": "stek",
 }
 
+// suggestPath says what a path with dots that is no key probably should be.
+func suggestPath(path string) string {
+	parent := path[:max(strings.LastIndexByte(path, '.'), 0)]
+	if key, known := keyIndex[parent]; parent == "" || known && len(keyChildren[key.below()]) > 0 {
+		return suggestKey(parent, path[strings.LastIndexByte(path, '.')+1:])
+	}
+	return suggestKey("", path)
+}
+
 // suggestKey says what an unknown key of a section probably should be.
 func suggestKey(path, name string) string {
 	siblings, plain := names(keyChildren[path]), fold(name)
@@ -136,8 +145,8 @@ func suggestKey(path, name string) string {
 	if other, known := otherNames[plain]; known {
 		return "did you mean " + other + "?"
 	}
-	for _, key := range keyTable {
-		if fold(key.Name()) == plain && key.Type != Any {
+	for _, key := range keyOrder {
+		if fold(key.Name()) == plain {
 			if key.Parent() == "" {
 				return key.Path + " stands at the top of the file, not in a section"
 			}

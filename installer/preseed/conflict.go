@@ -1,6 +1,7 @@
 package preseed
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -11,6 +12,9 @@ type conflict struct {
 	Fault
 	also []string
 }
+
+// addConflict notes a conflict at a key. also names the other keys it depends on.
+type addConflict func(key, message, remedy string, also ...string)
 
 // conflicts compares the answers, defaults filled in, with each other.
 func conflicts(a *Answers) []conflict {
@@ -43,6 +47,9 @@ func conflicts(a *Answers) []conflict {
 		add("encryption.recovery", "nobody would get the recovery key",
 			"give encryption.recovery.recipient (an age public key), or show: true when a person stands at the box")
 	}
+	networkConflicts(&a.Network, add)
+	clusterConflicts(a, add)
+	secretConflicts(a, add)
 	return found
 }
 
@@ -50,16 +57,14 @@ func conflicts(a *Answers) []conflict {
 // them together with the defaults filled in. Its faults have no line.
 func Validate(a *Answers) Faults {
 	faults := &collector{}
-	for i := range keyTable {
-		key := &keyTable[i]
-		if at := field(a, key.Path); at.IsValid() && key.Built {
-			for _, v := range texts(key, at) {
-				if f := checkNamed(key, v); f != nil {
-					faults.add(position{}, *f)
-				}
+	visit(reflect.ValueOf(a).Elem(), "", "", func(key *Key, shown string, at reflect.Value) bool {
+		for _, v := range texts(key, at) {
+			if f := checkNamed(key, shown, v); f != nil {
+				faults.add(position{}, *f)
 			}
 		}
-	}
+		return true
+	})
 	for _, c := range conflicts(Defaults(a)) {
 		if !faults.under(c.Key) {
 			faults.add(position{}, c.Fault)
@@ -69,10 +74,10 @@ func Validate(a *Answers) Faults {
 }
 
 // checkNamed judges one value of a key: a text, a list's entry or a named value.
-func checkNamed(key *Key, v namedText) *Fault {
-	shown, rule := key.Path, key.rule
+func checkNamed(key *Key, shown string, v namedText) *Fault {
+	rule := key.rule
+	shown = v.path(shown)
 	if key.Type == Pairs {
-		shown = join(key.Path, v.name)
 		rule = func(value string) *problem { return key.judgePair(v.name, value) }
 	}
 	if p := key.judge(rule, v.text); p != nil {

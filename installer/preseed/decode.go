@@ -3,8 +3,6 @@ package preseed
 import (
 	"fmt"
 	"reflect"
-	"strconv"
-	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -12,18 +10,19 @@ import (
 
 // decoder walks the syntax tree along the key table and fills the answers.
 type decoder struct {
-	src     *source
-	faults  *collector
-	answers *Answers
-	places  map[string]position // of the value of each key that the file gives
-	heads   map[string]position // of the key itself
+	src    *source
+	faults *collector
+	doc    *document
+	root   ast.Node
+	places map[string]position // of the value of each key that the file gives
+	heads  map[string]position // of the key itself
+	later  ast.Node            // the boxes, decoded after all else
+	said   map[said]bool       // conflicts that were reported
 }
 
 // section decodes a mapping whose keys the format knows. path is where it stands
-// ("" for the file, with [] for list entries), shown is the same with numbers. A
-// section that is not built is only checked for its form.
-func (d *decoder) section(node ast.Node, path, shown string) {
-	children := keyChildren[path]
+// ("" for the file, with [] for list entries), shown is the same with numbers.
+func (d *decoder) section(node ast.Node, path, shown string, into reflect.Value) {
 	seen := map[string]position{}
 	for _, entry := range entries(node) {
 		at := d.src.place(entry.Key.GetToken())
@@ -33,31 +32,31 @@ func (d *decoder) section(node ast.Node, path, shown string) {
 			continue
 		}
 		seen[name] = at
-		var key *Key
-		for _, child := range children {
-			if isText && child.Name() == name {
-				key = child
-			}
-		}
+		key := keyNames[path+"\n"+name]
 		switch {
 		case entry.Key.IsMergeKey(), entry.Key.Type() == ast.AliasType:
 			// Reported with the tokens.
-		case key == nil:
+		case key == nil || !isText:
 			d.unknown(at, path, shown, name)
 		default:
-			full := join(shown, name)
-			parent := keyIndex[strings.TrimSuffix(path, "[]")]
-			if !key.Built && (parent == nil || parent.Built) {
-				d.faults.add(at, Fault{Key: full, Kind: FaultNotBuilt, Message: full + ": not in this version of stek",
-					Remedy: "remove it, or install with a version that has it"})
-			}
-			d.value(entry.Value, at, key, full)
+			d.value(entry.Value, at, key, join(shown, name), child(into, key))
 		}
 	}
 }
 
+// howToWrite is a remedy for a key that is missing.
+func (k *Key) howToWrite() string {
+	if k.Type == Items {
+		return "write it as a list, one entry for each"
+	}
+	if k.Lines {
+		return "write " + k.Name() + ": | and the text below it, indented"
+	}
+	return "write " + k.Name() + ": " + k.Example
+}
+
 // value decodes the value of a key whose name, at keyAt, is known.
-func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string) {
+func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string, field reflect.Value) {
 	node, ok := unwrap(node)
 	if !ok {
 		return // an alias, reported with the tokens
@@ -67,32 +66,25 @@ func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string) {
 		at = d.place(node)
 	}
 	d.places[shown], d.heads[shown] = at, keyAt
-	if key.Type == Any {
-		return
-	}
 	form := formOf(node)
 	if form == formNothing {
 		d.faults.add(at, Fault{Key: shown, Kind: FaultType, Message: shown + ": no value; expected " + expected(key),
 			Remedy: "write a value, or remove the line"})
 		return
 	}
-	field := field(d.answers, key.Path)
 	switch key.Type {
 	case Section:
 		if form != formSection {
 			d.wrongType(at, key, shown, node)
 			return
 		}
-		d.section(node, key.Path, shown)
+		d.section(node, key.Path, shown, open(field))
 	case Items:
-		list, ok := node.(*ast.SequenceNode)
-		if !ok {
-			d.wrongType(at, key, shown, node)
+		if key.Path == "boxes" {
+			d.later = node // they build on the rest of the file
 			return
 		}
-		for i, item := range list.Values {
-			d.item(item, key, shown+"["+strconv.Itoa(i)+"]")
-		}
+		d.items(node, at, key, shown, field)
 	case List:
 		d.list(node, key, shown, field)
 	case Pairs:
@@ -102,24 +94,57 @@ func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string) {
 			d.wrongType(at, key, shown, node)
 			return
 		}
-		if d.good(at, key, shown, key.rule, scalar(node)) && field.IsValid() {
-			setScalar(field, key.Type, scalar(node))
+		if d.good(at, key, shown, key.rule, scalar(node)) {
+			setText(field, scalar(node))
 		}
 	}
 }
 
-// item decodes one entry of a list of sections.
-func (d *decoder) item(node ast.Node, key *Key, shown string) {
-	node, ok := unwrap(node)
+// open returns the section that a field is. An optional one is made, or copied
+// from the one that is there: it may belong to the answers of another box.
+func open(field reflect.Value) reflect.Value {
+	if field.Kind() != reflect.Pointer {
+		return field
+	}
+	own := reflect.New(field.Type().Elem())
+	if !field.IsNil() {
+		own.Elem().Set(field.Elem())
+	}
+	field.Set(own)
+	return own.Elem()
+}
+
+// items decodes a list of sections.
+func (d *decoder) items(node ast.Node, at position, key *Key, shown string, field reflect.Value) {
+	list, ok := node.(*ast.SequenceNode)
 	if !ok {
+		d.wrongType(at, key, shown, node)
 		return
 	}
+	all := reflect.MakeSlice(field.Type(), len(list.Values), len(list.Values))
+	for i, item := range list.Values {
+		item, ok := unwrap(item)
+		if !ok {
+			continue
+		}
+		if entry := numbered(shown, i); d.entry(item, entry) {
+			d.section(item, key.below(), entry, all.Index(i))
+		}
+	}
+	field.Set(all)
+}
+
+// entry notes the place of one entry of a list of sections, and reports whether it
+// is one.
+func (d *decoder) entry(node ast.Node, shown string) bool {
+	at := d.place(node)
+	d.places[shown], d.heads[shown] = at, at
 	if formOf(node) != formSection {
-		d.faults.add(d.place(node), Fault{Key: shown, Kind: FaultType,
+		d.faults.add(at, Fault{Key: shown, Kind: FaultType,
 			Message: fmt.Sprintf("%s: expected a section, found %s", shown, formOf(node)), Remedy: "write it as {key: value}"})
-		return
+		return false
 	}
-	d.section(node, key.Path+"[]", shown)
+	return true
 }
 
 // list decodes a list of text. Entries are checked one by one and named once.
@@ -135,7 +160,7 @@ func (d *decoder) list(node ast.Node, key *Key, shown string, field reflect.Valu
 		if !ok {
 			continue
 		}
-		entry, at := shown+"["+strconv.Itoa(i)+"]", d.place(item)
+		entry, at := numbered(shown, i), d.place(item)
 		d.places[entry] = at
 		if formOf(item) != formText {
 			d.wrongText(at, key, entry, item)
@@ -151,9 +176,7 @@ func (d *decoder) list(node ast.Node, key *Key, shown string, field reflect.Valu
 			values = append(values, text)
 		}
 	}
-	if field.IsValid() {
-		field.Set(reflect.ValueOf(values))
-	}
+	setList(field, values)
 }
 
 // pairs decodes a mapping whose keys are the writer's own.
@@ -198,16 +221,11 @@ func (d *decoder) pairs(node ast.Node, key *Key, shown string, field reflect.Val
 			values[name] = text
 		}
 	}
-	if field.IsValid() {
-		field.Set(reflect.ValueOf(values))
-	}
+	field.Set(reflect.ValueOf(values))
 }
 
-// good judges one value of a built key by its meaning and reports what is wrong.
+// good judges one value by its meaning and reports what is wrong.
 func (d *decoder) good(at position, key *Key, shown string, rule rule, value string) bool {
-	if !key.Built {
-		return true
-	}
 	if d.faults.full() {
 		d.faults.more++ // the rules may be slow; nothing more would be listed
 		return false

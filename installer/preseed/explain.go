@@ -13,13 +13,12 @@ func Explain(path string) (string, error) {
 	}
 	key, known := Lookup(path)
 	if !known {
-		parent := path[:max(strings.LastIndexByte(path, '.'), 0)]
-		return "", fmt.Errorf("unknown key %s; %s", quote(path), suggestKey(parent, path[strings.LastIndexByte(path, '.')+1:]))
+		return "", fmt.Errorf("unknown key %s; %s", quote(path), suggestPath(path))
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: %s\n", key.Path, key.Type)
 	if !key.Built {
-		out.WriteString("Not in this version of stek.\n")
+		out.WriteString("Not in this version of stek: it can be written and checked, and not be installed by.\n")
 	}
 	out.WriteString(key.Description + "\n")
 	line := func(title, text string) {
@@ -28,7 +27,7 @@ func Explain(path string) (string, error) {
 		}
 	}
 	line("Values", strings.Join(key.Values, ", "))
-	line("Later versions also take", strings.Join(key.Later, ", "))
+	line("Not in this version", strings.Join(key.Later, ", "))
 	line("Default", key.Default)
 	line("Example", key.Example)
 	if key.Secret {
@@ -37,11 +36,7 @@ func Explain(path string) (string, error) {
 	if key.Required {
 		out.WriteString("Required.\n")
 	}
-	below := key.Path
-	if key.Type == Items {
-		below += "[]"
-	}
-	if keys := listKeys(below); keys != "" {
+	if keys := listKeys(key.below()); keys != "" {
 		out.WriteString("Keys:\n" + keys)
 	}
 	return out.String(), nil
@@ -53,7 +48,7 @@ func listKeys(path string) string {
 	for _, key := range keyChildren[path] {
 		description := key.Description
 		if !key.Built {
-			description = "(not in this version) " + description
+			description = notYet + description
 		}
 		fmt.Fprintf(&out, "  %-16s %s\n", key.Name(), description)
 	}

@@ -83,6 +83,11 @@ func (c *collector) add(at position, f Fault) {
 	c.faults = append(c.faults, f)
 }
 
+// at reports whether a fault is known for the key itself.
+func (c *collector) at(key string) bool {
+	return slices.ContainsFunc(c.faults, func(f Fault) bool { return f.Key == key })
+}
+
 // under reports whether a fault is already known for the key or for one below it,
 // so that a follow-up of the same mistake is not reported again. Faults of the kinds
 // in but do not count.

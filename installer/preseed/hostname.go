@@ -18,10 +18,11 @@ type Facts struct {
 // label kubernetes.io/hostname, whose values end there, and Linux stops one later.
 const maxHostName = 63
 
-// templateWords are the words in braces that a name may hold; laterWords will be.
-var templateWords, laterWords = []string{"serial", "mac", "site"}, []string{"n"}
+// templateWords are the words in braces that a name may hold.
+var templateWords = []string{"serial", "mac", "site", "n"}
 
-// Expand fills a name's {serial}, {mac} and {site} and returns a host name. What
+// Expand fills a name's {serial}, {mac} and {site} and returns a host name; {n} was
+// filled by File.For. What
 // cannot stand in a host name becomes a dash, capitals become small letters.
 //
 // A fact that is missing, or that is a placeholder of a board's maker (a serial
@@ -51,6 +52,8 @@ func Expand(template string, facts Facts) (string, error) {
 			if value = strings.ReplaceAll(hostLabel(facts.MAC), "-", ""); value == "" {
 				return "", errors.New("this machine has no network card for {mac}: use {serial} or a fixed name in node.name")
 			}
+		case "n":
+			return "", errors.New("{n} is the number of a box in a file that names several: use {serial} or a fixed name in node.name")
 		case "site":
 			if value = hostLabel(facts.Site); value == "" {
 				return "", errors.New("node.site is not given for {site}: write it, or a fixed name in node.name")
@@ -109,25 +112,16 @@ func splitTemplate(template string) ([]part, error) {
 			return nil, errors.New("{ without a }")
 		}
 		if !slices.Contains(templateWords, word) {
-			if slices.Contains(laterWords, word) {
-				return nil, fmt.Errorf("{%s} is %w", word, errNotBuilt)
-			}
-			return nil, fmt.Errorf("{%s} is unknown; {serial}, {mac} and {site} are known", clip(word))
+			return nil, fmt.Errorf("{%s} is unknown; {serial}, {mac}, {site} and {n} are known", clip(word))
 		}
 		parts, rest = append(parts, part{word, true}), after
 	}
 	return parts, nil
 }
 
-// errNotBuilt marks a word of the format that this version does not carry out.
-var errNotBuilt = errors.New("not in this version of stek")
-
 // checkNodeName judges a host name that may hold templates.
 func checkNodeName(value string) *problem {
 	parts, err := splitTemplate(value)
-	if errors.Is(err, errNotBuilt) {
-		return &problem{FaultNotBuilt, err.Error(), "use {serial} or {mac}"}
-	}
 	if err != nil {
 		return bad(err.Error(), `for example "kas-{serial}"`)
 	}
@@ -178,6 +172,14 @@ func isLabel(s string) bool {
 func checkSite(value string) *problem {
 	if !isLabel(value) || len(value) > maxHostName || value[0] == '-' || value[len(value)-1] == '-' {
 		return bad("a site has small letters, digits and inner dashes, 63 at most", "for example westland-3")
+	}
+	return nil
+}
+
+// checkSerial judges the serial number of a machine.
+func checkSerial(value string) *problem {
+	if slices.Contains(fakeSerials, hostLabel(value)) {
+		return bad(quote(value)+" stands in every machine of the maker", "name the machine by mac")
 	}
 	return nil
 }

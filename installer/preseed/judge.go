@@ -15,15 +15,20 @@ const maxText = 16 << 10
 // the key's own, or one for a named value.
 func (k *Key) judge(own rule, value string) *problem {
 	switch k.Type {
-	case Switch, Number:
-		return k.judgePlain(value)
+	case Switch:
+		return nil
+	case Number:
+		return k.judgeNumber(value)
 	}
 	// The value of a label may be empty (Kubernetes uses that for plain marks).
-	if p := judgeText(value); p != nil && !(k.Type == Pairs && value == "") {
+	if p := k.judgeText(value); p != nil && !(k.Type == Pairs && value == "") {
 		return p
 	}
-	if strings.HasPrefix(value, "secret:") {
-		return &problem{FaultNotBuilt, "values from a secrets file (secret:NAME) are not in this version of stek", "write the value itself"}
+	if strings.HasPrefix(value, SecretPrefix) {
+		if k.Secret {
+			return checkSecretName(strings.TrimPrefix(value, SecretPrefix))
+		}
+		return bad("secret:NAME stands for a secret, and this is none", "write the value itself")
 	}
 	if len(k.Values) > 0 && !slices.Contains(k.Values, value) {
 		return k.judgeWord(value)
@@ -34,20 +39,28 @@ func (k *Key) judge(own rule, value string) *problem {
 	return nil
 }
 
-// judgePlain judges what is no text: only stek itself is a number today.
-func (k *Key) judgePlain(value string) *problem {
-	if k.Type == Switch {
-		return nil
-	}
+// judgeNumber judges a whole number.
+func (k *Key) judgeNumber(value string) *problem {
 	number, ok := wholeNumber(value)
 	switch {
 	case !ok:
 		return bad("expected a whole number", "write "+k.Name()+": "+k.Example)
-	case k.Path == "stek" && number > FormatVersion:
+	case k.Max > 0 && (number < k.Min || number > k.Max):
+		return bad(fmt.Sprintf("%d is not between %d and %d", number, k.Min, k.Max), "for example "+k.Name()+": "+k.Example)
+	case k.rule != nil:
+		return k.rule(value)
+	}
+	return nil
+}
+
+// checkVersion judges stek itself.
+func checkVersion(value string) *problem {
+	switch number, _ := wholeNumber(value); {
+	case number > FormatVersion:
 		return bad(fmt.Sprintf("the file is written for format %d, newer than this version of stek, which reads format %d", number, FormatVersion),
 			"install with a newer image")
-	case k.Path == "stek" && number != FormatVersion:
-		return bad("no such format", "write stek: "+k.Example)
+	case number != FormatVersion:
+		return bad("no such format", "write stek: 1")
 	}
 	return nil
 }
@@ -56,6 +69,14 @@ func (k *Key) judgePlain(value string) *problem {
 func wholeNumber(text string) (int64, bool) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, err == nil && text[0] != '+' && text != "-0"
+}
+
+// judgeText is judgeText, but for a text of several lines.
+func (k *Key) judgeText(value string) *problem {
+	if k.Lines {
+		value = strings.Join(strings.Split(strings.TrimRight(value, "\n"), "\n"), " ")
+	}
+	return judgeText(value)
 }
 
 // judgeText holds for every text: printable and not endless.
@@ -79,10 +100,7 @@ func judgeText(value string) *problem {
 
 // judgeWord explains why a word is not one of the allowed ones.
 func (k *Key) judgeWord(value string) *problem {
-	if slices.Contains(k.Later, value) {
-		return &problem{FaultNotBuilt, quote(value) + " is not in this version of stek", "use " + oneOf(k.Values)}
-	}
-	if near := didYouMean(value, append(slices.Clone(k.Values), k.Later...)); near != "" {
+	if near := didYouMean(value, k.Values); near != "" {
 		return bad(quote(value)+" is unknown, expected "+oneOf(k.Values), "did you mean "+near+"?")
 	}
 	return bad(quote(value)+" is unknown", "use "+oneOf(k.Values))
@@ -107,10 +125,8 @@ func CheckValue(key, value string) *Fault {
 	k, known := Lookup(key)
 	switch {
 	case !known:
-		return &Fault{Key: key, Kind: FaultUnknown, Message: "unknown key " + quote(key), Remedy: suggestKey("", key)}
-	case !k.Built:
-		return &Fault{Key: key, Kind: FaultNotBuilt, Message: key + ": not in this version of stek"}
-	case k.Type == Section || k.Type == Items || k.Type == Pairs || k.Type == Any:
+		return &Fault{Key: key, Kind: FaultUnknown, Message: "unknown key " + quote(key), Remedy: suggestPath(key)}
+	case k.Type == Section || k.Type == Items || k.Type == Pairs:
 		return nil
 	case k.Type == Switch && value != "true" && value != "false":
 		return &Fault{Key: key, Kind: FaultType, Message: key + ": expected true or false"}

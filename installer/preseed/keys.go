@@ -1,7 +1,7 @@
 package preseed
 
 import (
-	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,7 +19,6 @@ const (
 	Switch  Type = "true or false"
 	Number  Type = "number"
 	Size    Type = "size" // see Bytes
-	Any     Type = "anything"
 )
 
 // Key describes one key of the answer file. The table of all keys is what the
@@ -33,12 +32,15 @@ type Key struct {
 	Default     string   // as it would be written in the file; "" when there is none
 	Example     string   // as it would be written in the file
 	Values      []string // the only words allowed, when not empty
-	Later       []string // words of the format that this version does not carry out
-	Required    bool
-	Secret      bool // the value never shows in messages or in a replay file
-	Built       bool // this version carries it out; otherwise giving it is a fault
+	Later       []string // those of Values that this version does not carry out
+	Min, Max    int64    // bounds of a Number, when Max is not 0
+	Lines       bool     // a text of several lines
+	Required    bool     // wherever its section is given
+	Secret      bool     // the value never shows in messages or in a replay file; secret:NAME is taken
+	Built       bool     // this version carries it out, see notBuilt
 
-	rule rule // judges a text, or one entry of a list
+	name string // the last word of the path
+	rule rule   // judges a text, or one entry of a list
 	pair pairRule
 }
 
@@ -70,9 +72,17 @@ func (k Key) Parent() string { return k.Path[:max(strings.LastIndexByte(k.Path, 
 // this version does not carry out.
 func Keys() []Key { return slices.Clone(keyTable) }
 
+// ofBox is the entry of one box.
+var ofBox = regexp.MustCompile(`^boxes\[[0-9]*\]\.`)
+
 // Lookup returns the key with this path. Entries of lists may be numbered:
-// encryption.unlock[1] is encryption.unlock.
+// encryption.unlock[1] is encryption.unlock, boxes[2].node.name is node.name.
 func Lookup(path string) (Key, bool) {
+	if own := ofBox.ReplaceAllString(path, ""); own != "" && own != path {
+		if key, known := Lookup(own); known && slices.Contains(ownSections, strings.SplitN(own, ".", 2)[0]) {
+			return key, true
+		}
+	}
 	if k := keyIndex[path]; k != nil {
 		return *k, true
 	}
@@ -93,41 +103,45 @@ func Lookup(path string) (Key, bool) {
 }
 
 var (
+	keyOrder    []*Key                // as in the table
 	keyIndex    = map[string]*Key{}   // by path
 	keyChildren = map[string][]*Key{} // by the path of their section; "" is the file
-	keyFields   = map[string][]int{}  // where Answers holds a built key, for reflect
+	keyNames    = map[string]*Key{}   // by the path of their section, a line break, and their name
 )
 
 func init() {
 	for i := range keyTable {
 		k := &keyTable[i]
+		k.name, k.Built, k.Later = k.Name(), true, nil
+		for _, later := range notBuilt {
+			switch {
+			case later.word != "" && later.key == k.Path:
+				k.Later = append(k.Later, later.word)
+			case later.word == "" && (later.key == k.Path || strings.HasPrefix(k.Path, later.key+".") || strings.HasPrefix(k.Path, later.key+"[")):
+				k.Built = false
+			}
+		}
+		keyOrder = append(keyOrder, k)
 		keyIndex[k.Path] = k
 		keyChildren[k.Parent()] = append(keyChildren[k.Parent()], k)
+		keyNames[k.Parent()+"\n"+k.Name()] = k
 	}
-	indexFields(reflect.TypeFor[Answers](), "", nil)
-}
-
-// indexFields finds the fields of Answers by their yaml names.
-func indexFields(t reflect.Type, prefix string, at []int) {
-	for i := range t.NumField() {
-		field := t.Field(i)
-		path := prefix + field.Tag.Get("yaml")
-		index := append(slices.Clone(at), i)
-		keyFields[path] = index
-		if field.Type.Kind() == reflect.Struct {
-			indexFields(field.Type, path+".", index)
-		}
+	for _, name := range ownSections {
+		keyChildren["boxes[]"] = append(keyChildren["boxes[]"], keyIndex[name])
+		keyNames["boxes[]\n"+name] = keyIndex[name]
 	}
 }
 
-// field returns the place in the answers where a key is kept. It is not valid for
-// a key that this version does not carry out.
-func field(answers *Answers, path string) reflect.Value {
-	index, known := keyFields[path]
-	if !known {
-		return reflect.Value{}
+// ownSections are the sections that a single box of a site can say something else
+// in. Their keys are the same as at the top of the file.
+var ownSections = []string{"node", "disk", "encryption", "network", "power", "k3s"}
+
+// below returns the path of the keys that a section or a list of sections has.
+func (k *Key) below() string {
+	if k.Type == Items {
+		return k.Path + "[]"
 	}
-	return reflect.ValueOf(answers).Elem().FieldByIndex(index)
+	return k.Path
 }
 
 // names returns the last words of keys.

@@ -1,19 +1,30 @@
 package preseed
 
 import (
+	"encoding"
 	"reflect"
 	"strings"
 	"testing"
 )
 
-// fieldForm is the Go type that keeps a key of each form.
-var fieldForm = map[Type][]reflect.Type{
-	Text:   {reflect.TypeFor[string](), reflect.TypeFor[Secret]()},
-	List:   {reflect.TypeFor[[]string]()},
-	Pairs:  {reflect.TypeFor[map[string]string]()},
-	Switch: {reflect.TypeFor[bool](), reflect.TypeFor[*bool]()},
-	Number: {reflect.TypeFor[int]()},
-	Size:   {reflect.TypeFor[Bytes]()},
+// fieldForm tells whether a Go type can keep a key of each form.
+var fieldForm = map[Type]func(reflect.Type) bool{
+	Section: func(t reflect.Type) bool {
+		return t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
+	},
+	Items:  func(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct },
+	Text:   isText,
+	List:   func(t reflect.Type) bool { return t.Kind() == reflect.Slice && isText(t.Elem()) },
+	Pairs:  func(t reflect.Type) bool { return t == reflect.TypeFor[map[string]string]() },
+	Switch: func(t reflect.Type) bool { return t == reflect.TypeFor[bool]() || t == reflect.TypeFor[*bool]() },
+	Number: func(t reflect.Type) bool { return t == reflect.TypeFor[int]() },
+	Size:   func(t reflect.Type) bool { return t == reflect.TypeFor[Bytes]() },
+}
+
+// isText tells whether values of a type are read from text and written as text.
+func isText(t reflect.Type) bool {
+	return t.Kind() == reflect.String ||
+		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) && t.Implements(reflect.TypeFor[encoding.TextMarshaler]())
 }
 
 // TestTableFitsAnswers keeps the key table and the Go types together.
@@ -30,27 +41,47 @@ func TestTableFitsAnswers(t *testing.T) {
 		if key.Description == "" || !strings.HasSuffix(key.Description, ".") {
 			t.Errorf("%s is not described in sentences", key.Path)
 		}
-		at := field(new(Answers), key.Path)
-		if at.IsValid() != key.Built {
-			t.Errorf("%s: built=%v, but a field of Answers: %v", key.Path, key.Built, at.IsValid())
-		}
-		if !key.Built || key.Type == Section {
-			continue
-		}
-		fits := false
-		for _, form := range fieldForm[key.Type] {
-			fits = fits || at.Type() == form
-		}
-		if !fits {
-			t.Errorf("%s is %s, but kept in a %s", key.Path, key.Type, at.Type())
-		}
-		if key.Example == "" {
+		if key.Example == "" && key.Type != Section && key.Type != Items {
 			t.Errorf("%s has no example", key.Path)
 		}
+		if key.Type == Number && key.Path != "stek" && key.Max == 0 {
+			t.Errorf("%s has no bounds", key.Path)
+		}
 	}
-	for path := range keyFields {
-		if !seen[path] {
-			t.Errorf("Answers has %s, the table has not", path)
+	var walk func(reflect.Type, string)
+	walk = func(section reflect.Type, path string) {
+		fields := map[string]reflect.Type{}
+		for _, field := range reflect.VisibleFields(section) {
+			if !field.Anonymous {
+				fields[field.Tag.Get("yaml")] = field.Type
+			}
+		}
+		for _, key := range keyChildren[path] {
+			typ, kept := fields[key.Name()]
+			delete(fields, key.Name())
+			switch {
+			case !kept:
+				t.Errorf("%s is kept nowhere in %s", key.Path, section)
+			case !fieldForm[key.Type](typ):
+				t.Errorf("%s is %s, but kept in a %s", key.Path, key.Type, typ)
+			case key.Type == Section && typ.Kind() == reflect.Pointer, key.Type == Items:
+				walk(typ.Elem(), key.below())
+			case key.Type == Section:
+				walk(typ, key.below())
+			}
+		}
+		for name := range fields {
+			if path == "boxes[]" {
+				break // the sections that are for all boxes only
+			}
+			t.Errorf("%s has %q, the table has not", section, name)
+		}
+	}
+	walk(reflect.TypeFor[document](), "")
+	for _, later := range notBuilt {
+		key, known := keyIndex[later.key]
+		if !known || later.word != "" && !contains(key.Values, later.word) {
+			t.Errorf("the list of what is not built names %v, which the format has not", later)
 		}
 	}
 }
@@ -58,17 +89,20 @@ func TestTableFitsAnswers(t *testing.T) {
 // TestExamplesAndDefaults reads every example and default of the table as a file.
 func TestExamplesAndDefaults(t *testing.T) {
 	for _, key := range Keys() {
-		if !key.Built || key.Type == Section {
-			continue
-		}
 		for _, value := range []string{key.Example, key.Default} {
 			if value == "" {
 				continue
 			}
+			text, indent, dash := "", "", ""
 			names := strings.Split(key.Path, ".")
-			text := ""
 			for i, name := range names {
-				text += strings.Repeat("  ", i) + name + ":"
+				name, list := strings.CutSuffix(name, "[]")
+				text += indent + dash + name + ":"
+				indent += strings.Repeat(" ", len(dash))
+				indent, dash = indent+"  ", ""
+				if list {
+					dash = "- "
+				}
 				if i < len(names)-1 {
 					text += "\n"
 				}
@@ -129,7 +163,7 @@ func TestExplain(t *testing.T) {
 		"":                               "  k3s ",
 		"disk.match.bus":                 "Values: nvme, sata, scsi, usb, mmc, virtio",
 		"disk.match":                     "min-size",
-		"encryption.unlock[1]":           "Later versions also take: tang",
+		"encryption.unlock[1]":           "Not in this version: tang",
 		"node.admin.password-hash":       "Secret",
 		"network.links":                  "Not in this version",
 		"network.links[0].wifi.security": "Not in this version",

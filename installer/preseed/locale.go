@@ -92,3 +92,9 @@ func checkLanguage(value string) *problem {
 	}
 	return nil
 }
+
+// isCountry tells whether two capitals are a country's code (ISO 3166-1 alpha-2).
+func isCountry(code string) bool {
+	region, err := language.ParseRegion(code)
+	return err == nil && region.IsCountry() && region.String() == code
+}

@@ -41,8 +41,10 @@ func checkSSHKey(value string) *problem {
 // looksPrivate recognises the private halves that people paste by mistake. Such a
 // value is never repeated in a message.
 func looksPrivate(value string) bool {
-	return strings.Contains(value, "PRIVATE KEY") || strings.HasPrefix(strings.ToUpper(value), "AGE-SECRET-KEY-") ||
-		strings.HasPrefix(strings.ToUpper(value), "AGE-PLUGIN-")
+	begins := func(prefix string) bool {
+		return len(value) >= len(prefix) && strings.EqualFold(value[:len(prefix)], prefix)
+	}
+	return strings.Contains(value, "PRIVATE KEY") || begins("AGE-SECRET-KEY-") || begins("AGE-PLUGIN-")
 }
 
 // passwordHashes are the forms of crypt(5) that are strong enough: yescrypt,

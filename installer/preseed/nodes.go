@@ -1,7 +1,6 @@
 package preseed
 
 import (
-	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -94,26 +93,4 @@ func scalar(node ast.Node) string {
 		return t.Value
 	}
 	return ""
-}
-
-// setScalar writes a checked value into its field of the answers.
-func setScalar(field reflect.Value, form Type, text string) {
-	if field.Kind() == reflect.Pointer {
-		field.Set(reflect.New(field.Type().Elem()))
-		field = field.Elem()
-	}
-	switch form {
-	case Switch:
-		field.SetBool(strings.EqualFold(text, "true"))
-	case Number:
-		if n, ok := wholeNumber(text); ok {
-			field.SetInt(n)
-		}
-	case Size:
-		if size, err := ParseBytes(text); err == nil {
-			field.SetUint(uint64(size))
-		}
-	default:
-		field.SetString(text)
-	}
 }

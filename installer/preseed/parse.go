@@ -3,21 +3,30 @@ package preseed
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Parse reads an answer file. name is what faults call the file.
+// Parse reads an answer file of one box. name is what faults call the file.
 //
 // The answers hold what the file says and nothing more; Defaults adds the rest.
 // The error is nil or of type Faults and then lists every fault of the file. Only
 // a file that is not YAML is given up at the first one: what follows it cannot be
-// read.
+// read. Of a file for a whole site these are the answers for all; see Read.
 func Parse(name string, data []byte) (*Answers, error) {
+	file, err := Read(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return file.Answers(), nil
+}
+
+// Read reads an answer file, of one box or of a whole site, like Parse.
+func Read(name string, data []byte) (*File, error) {
 	faults := &collector{file: name}
-	answers := new(Answers)
 	src, ok := readSource(data, faults)
 	if !ok {
 		return nil, faults.err()
@@ -26,13 +35,17 @@ func Parse(name string, data []byte) (*Answers, error) {
 	if !ok {
 		return nil, faults.err()
 	}
-	d := &decoder{src: src, faults: faults, answers: answers, places: map[string]position{}, heads: map[string]position{}}
-	d.file(root)
+	d := &decoder{src: src, faults: faults, doc: new(document), root: root,
+		places: make(map[string]position, len(src.lines)), heads: make(map[string]position, len(src.lines)), said: map[said]bool{}}
+	d.file()
 	if err := faults.err(); err != nil {
 		return nil, err
 	}
-	return answers, nil
+	return &File{name: name, doc: d.doc, places: d.places}, nil
 }
+
+// beginWith is the remedy for a file that is none.
+const beginWith = "begin with stek: 1"
 
 // parse returns the one section that the file is.
 func (s *source) parse(faults *collector) (ast.Node, bool) {
@@ -56,7 +69,7 @@ func (s *source) parse(faults *collector) (ast.Node, bool) {
 	}
 	if root == nil || formOf(root) == formNothing {
 		if len(faults.faults) == 0 {
-			faults.add(position{1, 1}, Fault{Kind: FaultSyntax, Message: "the file is empty", Remedy: "begin with stek: 1"})
+			faults.add(position{1, 1}, Fault{Kind: FaultSyntax, Message: "the file is empty", Remedy: beginWith})
 		}
 		return nil, false
 	}
@@ -66,7 +79,7 @@ func (s *source) parse(faults *collector) (ast.Node, bool) {
 	}
 	if form := formOf(root); form != formSection {
 		faults.add(s.place(root.GetToken()), Fault{Kind: FaultType,
-			Message: fmt.Sprintf("an answer file is made of keys and values, found %s", form), Remedy: "begin with stek: 1"})
+			Message: fmt.Sprintf("an answer file is made of keys and values, found %s", form), Remedy: beginWith})
 		return nil, false
 	}
 	return root, true
@@ -94,51 +107,101 @@ func (s *source) tree(faults *collector) (file *ast.File, err error) {
 }
 
 // file decodes the whole file and then compares its answers with each other.
-func (d *decoder) file(root ast.Node) {
+func (d *decoder) file() {
 	// In a file of a later format every other fault would mislead.
-	for _, entry := range entries(root) {
+	for _, entry := range entries(d.root) {
 		name, _ := keyText(entry.Key)
 		if value, ok := unwrap(entry.Value); name == "stek" && ok && formOf(value) == formNumber {
 			if number, whole := wholeNumber(scalar(value)); whole && number > FormatVersion {
-				d.value(entry.Value, d.src.place(entry.Key.GetToken()), keyIndex["stek"], "stek")
+				d.value(entry.Value, d.src.place(entry.Key.GetToken()), keyIndex["stek"], "stek", reflect.ValueOf(&d.doc.Version).Elem())
 				return
 			}
 		}
 	}
-	d.section(root, "", "")
-	for _, key := range keyTable {
-		if _, given := d.places[key.Path]; key.Required && !given && !d.faults.under(key.Path) {
-			d.faults.add(d.nearest(key.Parent(), root), Fault{Key: key.Path, Kind: FaultMissing,
-				Message: key.Path + " is missing", Remedy: "write " + key.Name() + ": " + key.Example})
-		}
+	d.section(d.root, "", "", reflect.ValueOf(d.doc).Elem())
+	if d.later != nil {
+		d.boxes(d.later)
 	}
-	for _, c := range conflicts(Defaults(d.answers)) {
-		if !d.faults.under(c.Key) && !d.anyUnder(c.also) {
-			d.faults.add(d.nearest(c.Key, root), c.Fault)
+	// Where only the boxes are installed, what all have in common may be incomplete.
+	if len(d.doc.Boxes) == 0 || d.doc.OtherBoxes == "install" {
+		d.judge("", &d.doc.Answers)
+	}
+	for i := range d.doc.Boxes {
+		d.judge(numbered("boxes", i)+".", &d.doc.Boxes[i].Answers)
+	}
+	d.judgeBoxes()
+}
+
+// judge looks at the answers for one box, or for all, as a whole. box is the path
+// of its entry, with a dot, or "".
+func (d *decoder) judge(box string, a *Answers) {
+	visit(reflect.ValueOf(a).Elem(), "", "", func(key *Key, shown string, at reflect.Value) bool {
+		if !key.Required || !at.IsZero() {
+			return true
 		}
+		parent, nested := strings.CutSuffix(shown, "."+key.name)
+		_, inAll := d.heads[parent]
+		_, inBox := d.heads[box+parent]
+		if !nested || (inAll || inBox) && !d.faults.at(parent) && !d.faults.at(box+parent) {
+			d.conflict(box, conflict{Fault: Fault{Key: shown, Kind: FaultMissing, Message: shown + " is missing", Remedy: key.howToWrite()}})
+		}
+		return true
+	})
+	for _, c := range conflicts(Defaults(a)) {
+		d.conflict(box, c)
 	}
 }
 
-func (d *decoder) anyUnder(keys []string) bool {
-	for _, key := range keys {
+// said is a conflict that was reported, so that the same one of many boxes is
+// reported once.
+type said struct {
+	at      position
+	message string
+}
+
+// conflict reports a conflict, unless it follows from a fault that is known.
+func (d *decoder) conflict(box string, c conflict) {
+	if c.Kind == "" {
+		c.Kind = FaultConflict
+	}
+	for _, key := range append([]string{c.Key}, c.also...) {
 		// A word given twice does not change what the others mean.
-		if d.faults.under(key, FaultDuplicate) {
-			return true
+		ignore := []FaultKind{FaultDuplicate, FaultMissing, FaultConflict}
+		if key == c.Key {
+			ignore = []FaultKind{}
+		}
+		if d.faults.under(key, ignore...) || box != "" && d.faults.under(box+key, ignore...) {
+			return
 		}
 	}
-	return false
+	at := d.nearest(box, c.Key)
+	if d.said[said{at, c.Message}] {
+		return
+	}
+	d.said[said{at, c.Message}] = true
+	if d.places[box+c.Key] == at {
+		c.Key = box + c.Key
+	}
+	d.faults.add(at, c.Fault)
 }
 
 // nearest returns where a key's value stands, or the nearest section around it
-// that the file has.
-func (d *decoder) nearest(key string, root ast.Node) position {
-	if at, given := d.places[key]; given {
-		return at
-	}
-	for ; key != ""; key = key[:max(strings.LastIndexByte(key, '.'), 0)] {
-		if at, given := d.heads[key]; given {
+// that the file has. What a box does not say itself is said for all.
+func (d *decoder) nearest(box, key string) position {
+	for _, prefix := range []string{box, ""} {
+		if at, given := d.places[prefix+key]; given {
 			return at
 		}
 	}
-	return d.place(root)
+	for ; key != ""; key = key[:max(strings.LastIndexByte(key, '.'), 0)] {
+		for _, prefix := range []string{box, ""} {
+			if at, given := d.heads[prefix+key]; given {
+				return at
+			}
+		}
+	}
+	if at, given := d.heads[strings.TrimSuffix(box, ".")]; given {
+		return at
+	}
+	return d.place(d.root)
 }

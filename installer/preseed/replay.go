@@ -3,6 +3,7 @@ package preseed
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"regexp"
 	"strings"
 )
@@ -10,91 +11,119 @@ import (
 // Redacted writes the answers as an answer file without their secrets: the replay
 // file that an installation leaves behind. Parse reads it back to the same answers
 // but for the secrets. A PIN becomes "ask", so that a person types it again; every
-// other secret becomes a comment that says where to put it.
+// other secret becomes secret:NAME, to be put into a secrets file.
 func Redacted(a *Answers) []byte {
-	var out bytes.Buffer
-	out.WriteString("# Replay of an installation. Secrets were left out: fill them in where a line says so.\n")
-	copied := *a
+	copied := a.clone()
 	if copied.Version == 0 {
 		copied.Version = FormatVersion
 	}
-	for _, line := range replaySection(&copied, "") {
-		out.WriteString(line.text + "\n")
+	r := &replay{}
+	lines := r.section(reflect.ValueOf(copied).Elem(), "", "")
+	if r.named && copied.Secrets.File == "" {
+		copied.Secrets.File = "secrets.age"
+		lines = r.section(reflect.ValueOf(copied).Elem(), "", "")
 	}
-	return out.Bytes()
+	return []byte(replayHead + strings.Join(lines, "\n") + "\n")
 }
 
-// replayLine is a line of the replay file; a comment gives no answer.
-type replayLine struct {
-	text    string
-	comment bool
+const replayHead = "# Replay of an installation. It holds no secret: values written secret:NAME come from\n" +
+	"# the secrets file, and a PIN is asked for again.\n"
+
+// replay writes the replay file.
+type replay struct {
+	named bool // a value is written secret:NAME
 }
 
-// replaySection writes the keys of a section in the order of the table.
-func replaySection(a *Answers, path string) []replayLine {
-	var lines []replayLine
+// section writes the keys of a section in the order of the table.
+func (r *replay) section(section reflect.Value, path, shown string) []string {
+	var lines []string
 	for _, key := range keyChildren[path] {
-		if key.Built {
-			lines = append(lines, replayKey(a, key)...)
+		at := child(section, key)
+		if !at.IsValid() {
+			continue
 		}
+		if key.Type == Section && at.Kind() == reflect.Pointer {
+			if at.IsNil() {
+				continue
+			}
+			at = at.Elem()
+		}
+		lines = append(lines, r.key(at, key, join(shown, key.Name()))...)
 	}
 	return lines
 }
 
-// replayKey writes one key. A section that only holds comments is a comment
-// itself: YAML would read it as a key without a value.
-func replayKey(a *Answers, key *Key) []replayLine {
+// key writes one key.
+func (r *replay) key(at reflect.Value, key *Key, shown string) []string {
 	head := key.Name() + ":"
-	if key.Type == Section {
-		below, live := replaySection(a, key.Path), false
-		for _, line := range below {
-			live = live || !line.comment
-		}
+	switch key.Type {
+	case Section:
+		below := r.section(at, key.Path, shown)
 		if len(below) == 0 {
 			return nil
 		}
-		lines := []replayLine{{text: head}}
-		if !live {
-			lines[0] = replayLine{"# " + head, true}
+		return append([]string{head}, indented(below, "  ", "  ")...)
+	case Items:
+		if at.Len() == 0 {
+			return nil
 		}
-		for _, line := range below {
-			if rest, comment := strings.CutPrefix(line.text, "# "); comment {
-				line.text = "#   " + rest
-			} else {
-				line.text = "  " + line.text
-			}
-			lines = append(lines, line)
+		lines := []string{head}
+		for i := range at.Len() {
+			lines = append(lines, indented(r.section(at.Index(i), key.below(), numbered(shown, i)), "  - ", "    ")...)
 		}
 		return lines
 	}
-	at := field(a, key.Path)
 	values := texts(key, at)
-	switch {
-	case len(values) == 0:
+	if len(values) == 0 {
 		return nil
-	case key.Secret && key.Path == "encryption.tpm2.pin":
-		if values[0].text == "ask" {
-			return []replayLine{{text: head + " ask"}}
-		}
-		return []replayLine{{text: head + " ask # the PIN that was given is not kept"}}
-	case key.Secret:
-		return []replayLine{{"# " + head + ` "` + redacted + `"`, true}}
-	case key.Type == List:
-		lines := []replayLine{{text: head}}
-		for _, v := range values {
-			lines = append(lines, replayLine{text: "  - " + yamlText(v.text)})
-		}
-		return lines
-	case key.Type == Pairs:
-		lines := []replayLine{{text: head}}
-		for _, v := range values {
-			lines = append(lines, replayLine{text: "  " + yamlText(v.name) + ": " + yamlText(v.text)})
-		}
-		return lines
-	case key.Type == Text:
-		return []replayLine{{text: head + " " + yamlText(values[0].text)}}
 	}
-	return []replayLine{{text: head + " " + values[0].text}}
+	lines := []string{head}
+	switch key.Type {
+	case List:
+		for _, v := range values {
+			lines = append(lines, "  - "+yamlText(v.text))
+		}
+		return lines
+	case Pairs:
+		for _, v := range values {
+			lines = append(lines, "  "+yamlText(v.name)+": "+yamlText(v.text))
+		}
+		return lines
+	case Text:
+		if key.Secret {
+			return []string{head + " " + r.secret(key, shown, Secret(values[0].text))}
+		}
+		return []string{head + " " + yamlText(values[0].text)}
+	}
+	return []string{head + " " + values[0].text}
+}
+
+// secret writes what stands for a secret. Words that are none are kept.
+func (r *replay) secret(key *Key, shown string, value Secret) string {
+	_, reference := value.Reference()
+	switch pin := key.Path == "encryption.tpm2.pin"; {
+	case reference:
+		r.named = true
+		return yamlText(value.Reveal())
+	case pin && value == "ask", key.Default != "" && value.Reveal() == key.Default:
+		return yamlText(value.Reveal())
+	case pin:
+		return "ask"
+	}
+	r.named = true
+	return yamlText(SecretPrefix + strings.NewReplacer("[", ".", "]", "").Replace(shown))
+}
+
+// indented moves lines to the right; the first one may get a mark.
+func indented(lines []string, first, rest string) []string {
+	moved := make([]string, len(lines))
+	for i, line := range lines {
+		moved[i] = rest + line
+	}
+	if len(moved) > 0 {
+		moved[0] = first + lines[0]
+	}
+	return moved
 }
 
 // plainText is text that every YAML reader takes as text without quotes.

@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 // redacted stands wherever a Secret would have been printed.
 const redacted = "[redacted]"
+
+// SecretPrefix begins a value that stands in the secrets file: secret:NAME.
+const SecretPrefix = "secret:"
 
 // Secret is a text that does not print: every way in which fmt, log/slog, JSON,
 // YAML and text encoders show a value shows a marker instead, or nothing when the
@@ -19,6 +23,20 @@ type Secret string
 
 // Reveal returns the secret itself. Search for its callers to see where secrets go.
 func (s Secret) Reveal() string { return string(s) }
+
+// Reference returns NAME of a value that is written secret:NAME and was not looked
+// up yet. The name is not secret.
+func (s Secret) Reference() (name string, ok bool) {
+	return strings.CutPrefix(string(s), SecretPrefix)
+}
+
+// checkSecretName judges the name of a value in the secrets file.
+func checkSecretName(name string) *problem {
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" || len(name) > 63 {
+		return bad("the name after secret: has small letters, digits, dots and dashes, 63 at most", "for example secret:hall-wifi")
+	}
+	return nil
+}
 
 // String returns the marker, or nothing for an empty secret.
 func (s Secret) String() string {

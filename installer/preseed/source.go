@@ -22,6 +22,8 @@ const (
 	// maxSiblings bounds the keys of one mapping: go-yaml's parser takes time in the
 	// square of their number (a minute for 100 000).
 	maxSiblings = 5000
+	// maxBoxes bounds the machines of one file: each is judged as a whole.
+	maxBoxes = 5000
 )
 
 // position is a place in a file: line and column from 1, in characters.

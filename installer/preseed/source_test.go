@@ -73,7 +73,8 @@ func TestHostileFiles(t *testing.T) {
 		"one long word": repeat("x"), "digits": "stek: " + repeat("1")[9:], "long name": "node: {name: " + repeat("a")[20:] + "}",
 		"unknown keys": many("k%d: 1\n", 30000), "unknown keys in braces": "{" + many("k%d: 1,", 30000) + "}", "names": "k3s:\n  labels:\n" + many("    k%d: 1\n", 4000),
 		"templates": "node: {name: \"" + repeat("{serial}")[40:] + "\"}", "one taint of dashes": "k3s: {taints: [\"" + repeat("a")[60:] + ":NoSchedule\"]}",
-		"many bad taints": "k3s: {taints: [" + many("a%d,", 40000) + "]}", "many bad zones": many("timezone: %dabc\n", 4000),
+		"many bad taints": "k3s: {taints: [" + many("a%d,", 40000) + "]}", "many boxes": "stek: 1\nboxes:\n" + many("- {serial: A%d}\n", 12000), "boxes with a fault each": "stek: 1\nboxes:\n" + many("- {serial: A%d, k3s: {role: agent}}\n", 4900),
+		"many links": smallest + "network: {links: [" + many("{name: a%d},", 12000) + "]}\n", "many bad zones": many("timezone: %dabc\n", 4000),
 		"deep by indentation": func() string {
 			var text strings.Builder
 			for i := range 1400 {

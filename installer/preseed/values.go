@@ -1,86 +1,84 @@
 package preseed
 
 import (
-	"maps"
 	"reflect"
-	"slices"
-	"strconv"
 
 	"github.com/goccy/go-yaml/ast"
 )
 
-// namedText is one simple value of the answers, as it is written in the file
-// without quotes; name is set for the values of Pairs.
-type namedText struct{ name, text string }
-
-// texts reads a field of the answers back. Nothing is returned for what the
-// answers leave open, nor for sections.
-func texts(key *Key, field reflect.Value) []namedText {
-	if field.Kind() == reflect.Pointer {
-		if field.IsNil() {
-			return nil
-		}
-		return []namedText{{text: strconv.FormatBool(field.Elem().Bool())}}
-	}
-	switch key.Type {
-	case Section:
-		return nil
-	case List:
-		var all []namedText
-		for _, text := range field.Interface().([]string) {
-			all = append(all, namedText{text: text})
-		}
-		return all
-	case Pairs:
-		pairs := field.Interface().(map[string]string)
-		var all []namedText
-		for _, name := range slices.Sorted(maps.Keys(pairs)) {
-			all = append(all, namedText{name, pairs[name]})
-		}
-		return all
-	}
-	if field.IsZero() {
-		return nil
-	}
-	switch key.Type {
-	case Switch:
-		return []namedText{{text: strconv.FormatBool(field.Bool())}}
-	case Number:
-		return []namedText{{text: strconv.FormatInt(field.Int(), 10)}}
-	case Size:
-		return []namedText{{text: Bytes(field.Uint()).String()}}
-	}
-	return []namedText{{text: field.String()}}
-}
-
 // Defaults returns the answers with every key filled in that was left open and has
-// a default. The answers given are not changed.
-//
-// boot.microsoft-keys is filled in only when keys are enrolled: it has no meaning
-// otherwise.
+// a default. The answers given are not changed. Sections that were not given, and
+// boot.microsoft-keys when no keys are enrolled, stay open: they have no meaning.
 func Defaults(a *Answers) *Answers {
-	full := *a
-	for i := range keyTable {
-		key := &keyTable[i]
-		at := field(&full, key.Path)
-		if key.Default == "" || !at.IsValid() || !at.IsZero() {
-			continue
+	full := a.clone()
+	visit(reflect.ValueOf(full).Elem(), "", "", func(key *Key, _ string, at reflect.Value) bool {
+		if key.Default == "" || !at.IsZero() || key.Path == "boot.microsoft-keys" && full.Boot.SecureBoot != "enrol" {
+			return true
 		}
-		if key.Path == "boot.microsoft-keys" && full.Boot.SecureBoot != "enrol" {
-			continue
-		}
-		value := defaultValue(key)
-		if key.Type == List {
-			at.Set(reflect.ValueOf(value))
+		if values := defaultValues[key.Path]; key.Type == List {
+			setList(at, values)
 		} else {
-			setScalar(at, key.Type, value[0])
+			setText(at, values[0])
 		}
-	}
+		return true
+	})
 	if full.Version == 0 {
 		full.Version = FormatVersion
 	}
-	return &full
+	return full
 }
+
+// setList writes checked values into a field that is a list.
+func setList(field reflect.Value, values []string) {
+	list := reflect.MakeSlice(field.Type(), len(values), len(values))
+	for i, value := range values {
+		setText(list.Index(i), value)
+	}
+	field.Set(list)
+}
+
+// clone copies the answers so that Defaults, or the answers of one box, can change
+// the copy. Lists and names are shared: they are replaced, never written into.
+// Lists of sections and optional sections are written into, and copied.
+func (a *Answers) clone() *Answers {
+	copied := *a
+	copySections(reflect.ValueOf(&copied).Elem(), "")
+	return &copied
+}
+
+func copySections(section reflect.Value, path string) {
+	for _, key := range keyChildren[path] {
+		at := child(section, key)
+		switch {
+		case !at.IsValid():
+		case key.Type == Items && at.Len() > 0:
+			list := reflect.MakeSlice(at.Type(), at.Len(), at.Len())
+			reflect.Copy(list, at)
+			at.Set(list)
+			for i := range list.Len() {
+				copySections(list.Index(i), key.below())
+			}
+		case key.Type == Section && at.Kind() == reflect.Pointer && !at.IsNil():
+			own := reflect.New(at.Type().Elem())
+			own.Elem().Set(at.Elem())
+			at.Set(own)
+			copySections(own.Elem(), key.Path)
+		case key.Type == Section && at.Kind() == reflect.Struct:
+			copySections(at, key.Path)
+		}
+	}
+}
+
+// defaultValues are the defaults of the table, read once.
+var defaultValues = func() map[string][]string {
+	values := map[string][]string{}
+	for i := range keyTable {
+		if keyTable[i].Default != "" {
+			values[keyTable[i].Path] = defaultValue(&keyTable[i])
+		}
+	}
+	return values
+}()
 
 // defaultValue reads a Default of the table, which is written as in the file.
 func defaultValue(key *Key) []string {

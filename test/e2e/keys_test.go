@@ -20,7 +20,7 @@ import (
 // Then the PIN is taken away and given again.
 func TestFullPIN(t *testing.T) {
 	ctx := t.Context()
-	const pin = "2468 10 "
+	const pin = "2468 10"
 	s := newSite(t, site.Options{PIN: pin})
 	box := powerOn(t, s, s.Machine)
 	phase(t, "installed", func() (vm.Match, error) { return box.WaitInstalled(ctx) })

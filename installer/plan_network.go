@@ -1,0 +1,111 @@
+package installer
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// LinkPlan is one way out of a machine: which card, and which address it gets.
+type LinkPlan struct {
+	Link  string   `json:"link,omitempty"` // name in the answers; none for the cables that nobody named
+	Cards []string `json:"cards"`          // names of the cards that the link may use, in this start of the machine
+	Words string   `json:"words"`
+	// Fault is why the link cannot come up, or would come up on a card that nobody
+	// chose; Remedy is what to do.
+	Fault  string `json:"fault,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// planLinks finds the cards of each link. A card that one link names by its address
+// is not taken by a link that takes any.
+func planLinks(n preseed.Network, inv *hardware.Inventory) []LinkPlan {
+	if n.Offline {
+		return nil
+	}
+	links := n.LinksByPriority()
+	if len(links) == 0 {
+		links = []preseed.Link{{}}
+	}
+	named := map[string]bool{}
+	for _, l := range links {
+		if l.Match.MAC == "" || l.VLAN != 0 || l.WiFi != nil {
+			continue
+		}
+		for _, card := range fitting(l, inv) {
+			named[card.Name] = true
+		}
+	}
+	plans := make([]LinkPlan, 0, len(links))
+	for _, l := range links {
+		var cards []hardware.NIC
+		for _, card := range fitting(l, inv) {
+			if l.Match.MAC != "" || l.VLAN != 0 || l.WiFi != nil || !named[card.Name] {
+				cards = append(cards, card)
+			}
+		}
+		plans = append(plans, planLink(l, cards))
+	}
+	return plans
+}
+
+func fitting(l preseed.Link, inv *hardware.Inventory) []hardware.NIC {
+	var cards []hardware.NIC
+	for _, card := range inv.NICs {
+		mac, err := net.ParseMAC(card.MAC)
+		if err == nil && l.Fits(preseed.LinkType(card.Type), mac) {
+			cards = append(cards, card)
+		}
+	}
+	return cards
+}
+
+func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
+	plan := LinkPlan{Link: l.Name, Cards: []string{}}
+	var on []string
+	for _, card := range cards {
+		plan.Cards = append(plan.Cards, card.Name)
+		on = append(on, fmt.Sprintf("%s (%s)", card.Name, card.MAC))
+	}
+	name := l.Name
+	if name == "" {
+		name = "every cable"
+	}
+	parts := []string{strings.Join(on, " or ")}
+	switch {
+	case len(cards) == 0:
+		parts[0] = "no card"
+	case l.WiFi == nil && len(cards) > 1:
+		parts[0] = strings.Join(on, " and ")
+	}
+	if l.WiFi != nil {
+		parts = append(parts, fmt.Sprintf("wireless network %q, %s", l.WiFi.SSID, l.WiFi.Security))
+	}
+	if l.VLAN != 0 {
+		parts = append(parts, fmt.Sprintf("VLAN %d", l.VLAN))
+	}
+	for _, address := range l.Addresses {
+		parts = append(parts, address.String())
+	}
+	if l.Gateway.IsValid() {
+		parts = append(parts, "gateway "+l.Gateway.String())
+	}
+	if l.UsesDHCP() {
+		parts = append(parts, "addresses by DHCP")
+	}
+	plan.Words = name + ": " + strings.Join(parts, ", ")
+	switch {
+	case len(cards) == 0 && l.Name == "":
+		plan.Fault, plan.Remedy = "this machine has no network card for a cable", "write network.offline: true, or a link for its wireless network"
+	case len(cards) == 0 && l.Match.MAC != "":
+		plan.Fault, plan.Remedy = fmt.Sprintf("no %s card of this machine has an address that fits %s", l.Type(), l.Match.MAC), "correct match.mac"
+	case len(cards) == 0:
+		plan.Fault, plan.Remedy = fmt.Sprintf("this machine has no %s card for it", l.Type()), "fit one, or take the link out"
+	case len(cards) > 1 && len(l.Addresses) > 0:
+		plan.Fault, plan.Remedy = fmt.Sprintf("%d cards fit, and an address belongs to one", len(cards)), "name the card by match.mac"
+	}
+	return plan
+}
