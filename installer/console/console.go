@@ -65,9 +65,8 @@ func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
 	answers := make(chan []byte, len(c.files))
 	var wg sync.WaitGroup
 	for _, f := range c.files {
-		_, _ = f.WriteString("\r\n" + question + " ")
 		wg.Go(func() {
-			if line, err := readSecret(ctx, f); err == nil {
+			if line, err := readSecret(ctx, f, question); err == nil {
 				answers <- line
 			}
 		})
@@ -84,9 +83,11 @@ func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
 
 const longestAnswer = 512 // bytes; a recovery key has 71
 
-// readSecret reads one line from a terminal in raw mode, echoing stars. It polls,
-// so that a console on which nobody types can be left.
-func readSecret(ctx context.Context, tty *os.File) ([]byte, error) {
+// readSecret asks on a terminal and reads one line in raw mode, echoing stars. The
+// question comes when the terminal shows nothing any more of what is typed: people,
+// and serial lines with a paste buffer, are fast. It polls, so that a console on which
+// nobody types can be left.
+func readSecret(ctx context.Context, tty *os.File, question string) ([]byte, error) {
 	fd := int(tty.Fd())
 	if old, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
 		raw := *old
@@ -96,6 +97,7 @@ func readSecret(ctx context.Context, tty *os.File) ([]byte, error) {
 			defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, old) }()
 		}
 	}
+	_, _ = tty.WriteString("\r\n" + question + " ")
 	var line []byte
 	buf := make([]byte, 64)
 	for {

@@ -68,3 +68,36 @@ func TestAskTakesTheFirstAnswerOfAnyConsole(t *testing.T) {
 		t.Errorf("without an answer: %v", err)
 	}
 }
+
+// TestFastTypist: whoever answers the moment the question is there sees stars.
+func TestFastTypist(t *testing.T) {
+	person, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer person.Close()
+	defer tty.Close()
+	for range 200 {
+		seen := make(chan []byte)
+		go func() {
+			var all []byte
+			buf := make([]byte, 256)
+			for bytes.Count(all, []byte("*")) < len("secret") && !bytes.Contains(all, []byte("secret")) {
+				n, err := person.Read(buf)
+				if err != nil {
+					break
+				}
+				if all = append(all, buf[:n]...); bytes.HasSuffix(all, []byte("Key? ")) {
+					_, _ = person.WriteString("secret\r")
+				}
+			}
+			seen <- all
+		}()
+		if line, err := On(tty).Ask(t.Context(), "Key?"); err != nil || string(line) != "secret" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		if all := <-seen; bytes.Contains(all, []byte("secret")) {
+			t.Fatalf("the answer was shown: %q", all)
+		}
+	}
+}

@@ -42,8 +42,9 @@ type stage1 struct {
 	seen           map[string]bool // device aliases that were looked at
 	spec           RootSpec
 	disk           bootDisk
-	layout         []byte      // of the keyboard, from the ESP; nil: the kernel's own
-	chip           *tpm.Device // nil without a TPM
+	layout         []byte           // of the keyboard, from the ESP; nil: the kernel's own
+	chip           *tpm.Device      // nil without a TPM
+	failed         *tpm.FailedError // the TPM is there, but out of order
 	lateTPM        func() (*tpm.Device, error)
 	node           string // device node of the opened volume
 	volumeMeasured bool   // PCR 15 says which volume was opened

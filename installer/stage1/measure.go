@@ -40,10 +40,21 @@ func (s *stage1) openTPM(ctx context.Context) error {
 		s.console.Say("the TPM does not answer: %v", err)
 		return nil
 	}
-	s.chip = chip
-	if err := chip.Extend(ctx, pcrKernelBoot, []byte(wordEnter)); err != nil {
+	return s.enter(ctx, chip)
+}
+
+// enter measures the start of the initramfs. A chip that says it has failed gives
+// nothing to anybody until it loses its power (TPM 2.0 part 1, section 12.4), so it is
+// no reason to keep a person with the recovery key out.
+func (s *stage1) enter(ctx context.Context, chip *tpm.Device) error {
+	err := chip.Extend(ctx, pcrKernelBoot, []byte(wordEnter))
+	if errors.As(err, &s.failed) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("measuring the start of the initramfs: %w", err)
 	}
+	s.chip = chip
 	return nil
 }
 
@@ -58,7 +69,7 @@ func exists(path string) bool {
 // word of its own, so that a later volume cannot pass for the first. A TPM whose
 // driver came after the wait for it opened nothing, but its door is open all the same.
 func (s *stage1) capPCRs(ctx context.Context) error {
-	if s.capped {
+	if s.capped || s.failed != nil {
 		return nil
 	}
 	if s.chip == nil {

@@ -165,7 +165,7 @@ func remedyOf(err error) string {
 // byTPM is the method that needs nobody. Without a TPM it is a method that says so,
 // not one that is left out: a box that cannot find its TPM must say it.
 func (s *stage1) byTPM() vault.Method {
-	m := vault.ByTPM{Unsealer: noTPM{}, PIN: s.asker("PIN of this box:")}
+	m := vault.ByTPM{Unsealer: noTPM{s.failed}, PIN: s.asker("PIN of this box:")}
 	if s.chip != nil {
 		m.Unsealer = s.chip
 	}
@@ -179,10 +179,13 @@ func (s *stage1) byTPM() vault.Method {
 	return m
 }
 
-// noTPM stands for the chip that is not there.
-type noTPM struct{}
+// noTPM stands for the chip that is not there, or has failed.
+type noTPM struct{ failed *tpm.FailedError }
 
-func (noTPM) Unseal(context.Context, *tpm.Sealed, *tpm.SignatureFile, []byte) ([]byte, error) {
+func (n noTPM) Unseal(context.Context, *tpm.Sealed, *tpm.SignatureFile, []byte) ([]byte, error) {
+	if n.failed != nil {
+		return nil, n.failed
+	}
 	return nil, &tpm.NoDeviceError{Spec: tpmDevice, Err: os.ErrNotExist}
 }
 

@@ -128,6 +128,44 @@ func TestNoBankLeavesThePersonAWay(t *testing.T) {
 	}
 }
 
+// brokenChip answers every command as a TPM in failure mode does: tag, size,
+// TPM_RC_FAILURE.
+type brokenChip struct{}
+
+func (brokenChip) Send([]byte) ([]byte, error) {
+	return []byte{0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x01}, nil
+}
+
+func (brokenChip) Close() error { return nil }
+
+// TestFailedTPMLeavesThePersonAWay: a TPM that is out of order is one more reason to ask
+// for the recovery key.
+func TestFailedTPMLeavesThePersonAWay(t *testing.T) {
+	m, key := newVolume(t, vault.KindTPM2)
+	emu := swtpm.Start(t)
+	chip, err := tpm.Open("swtpm:" + emu.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chip.Close()
+	firmware := tpm.PCRs{7: tpm.ReplayPCR(nil, []byte("firmware"))}
+	if _, err := m.AddTPM2(t.Context(), []byte(key.Reveal()), chip, vault.TPM2Options{Policy: tpm.Policy{Literal: firmware}}); err != nil {
+		t.Fatal(err)
+	}
+	screen, p := seat(t, key.Reveal())
+	s := &stage1{console: screen, disk: bootDisk{State: m.Device}}
+	if err := s.enter(t.Context(), tpm.New(brokenChip{})); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.prepareState(t.Context()) // ends where a kernel would map the volume
+	p.sees(t, "stek: - tpm2 (slot 1): the TPM reports that it has failed: TPM_RC_FAILURE: commands not being accepted because of a TPM failure\n"+
+		"stek:   switch the box off, take the power away for a minute, and try again; if it stays, use the recovery key and have the board replaced\n")
+	p.sees(t, "stek: volume opened by recovery (slot 0)\n")
+	if err := s.capPCRs(t.Context()); err != nil {
+		t.Errorf("the box does not start: %v", err)
+	}
+}
+
 // TestSecretsKeepTheirSpaces: what was set with spaces at its ends is typed with them.
 func TestSecretsKeepTheirSpaces(t *testing.T) {
 	m, key := newVolume(t, vault.KindPassphrase)

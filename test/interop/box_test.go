@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 
+	"filippo.io/age"
+
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/swtpm"
@@ -104,6 +106,20 @@ func newBox(t *testing.T) *box {
 func (b *box) file(name string, content []byte) {
 	b.t.Helper()
 	if err := os.WriteFile(filepath.Join(b.dir, name), content, 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// backUp writes the header's backup beside the volume, as it lies on the boot partition,
+// and the office's key.
+func (b *box) backUp() {
+	b.t.Helper()
+	office, err := age.GenerateX25519Identity()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.file("office.key", []byte(office.String()+"\n"))
+	if err := b.volume.BackupHeader(b.t.Context(), filepath.Join(b.dir, "header-backup.age"), office.Recipient(), nil); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -1,11 +1,8 @@
 package interop
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"filippo.io/age"
 
 	"github.com/stek-edge/stek/installer/vault"
 )
@@ -69,14 +66,7 @@ func TestRecoveryKeyInStockTools(t *testing.T) {
 func TestHeaderBackup(t *testing.T) {
 	b := newBox(t)
 	b.enrol(enrolments[0])
-	office, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.file("office.key", []byte(office.String()+"\n"))
-	if err := b.volume.BackupHeader(t.Context(), filepath.Join(b.dir, "header-backup.age"), office.Recipient(), nil); err != nil {
-		t.Fatal(err)
-	}
+	b.backUp()
 	for _, words := range [][]string{
 		{"dd", "if=/dev/zero", "of=state.img", "bs=1M", "count=16", "conv=notrunc", "status=none"},
 		{"age", "--decrypt", "-i", "office.key", "-o", "header", "header-backup.age"},

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/age"
-
 	"github.com/stek-edge/stek/test/guest"
 	"github.com/stek-edge/stek/test/vm"
 )
@@ -22,14 +20,7 @@ import (
 func TestFullRescue(t *testing.T) {
 	open, fetch, restore := rescueCommands(t)
 	b := newBox(t)
-	office, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.file("office.key", []byte(office.String()+"\n"))
-	if err := b.volume.BackupHeader(t.Context(), filepath.Join(b.dir, "header-backup.age"), office.Recipient(), nil); err != nil {
-		t.Fatal(err)
-	}
+	b.backUp()
 	for _, words := range [][]string{
 		{"age", "--decrypt", "-i", "office.key", "-o", "header", "header-backup.age"},
 		{"truncate", "-s", "80M", "disk.img"},

@@ -62,7 +62,7 @@ func trixie(t *testing.T) string {
 }
 
 // changeRoot runs programs of another root, in a mount namespace of their own, with the
-// box's folder as working directory.
+// box's folder as working directory and the PCR signatures where systemd looks for them.
 func changeRoot(system string) runner {
 	return func(_ *testing.T, dir string, stdin []byte, env []string, words ...string) (string, error) {
 		const script = `set -e
@@ -70,6 +70,9 @@ root=$1 work=$2; shift 2
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount --bind "$work" "$root/mnt"
+mount -t tmpfs run "$root/run"
+mkdir "$root/run/systemd"
+cp "$work/signatures.json" "$root/run/systemd/tpm2-pcr-signature.json"
 exec chroot "$root" sh -c 'cd /mnt && exec "$@"' sh "$@"`
 		cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", system, dir}, words...)...)
 		cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8")
@@ -96,7 +99,7 @@ func TestFullNewerStockUnseals(t *testing.T) {
 			err := b.emu.Lend(func(tcti string) {
 				env := []string{"TPM2TOOLS_TCTI=" + tcti, "PIN=" + pin}
 				for _, words := range append(measure(), []string{
-					"systemd-cryptenroll", "--unlock-tpm2-device=" + tcti, "--tpm2-signature=signatures.json", "--recovery-key", "state.img",
+					"systemd-cryptenroll", "--unlock-tpm2-device=" + tcti, "--recovery-key", "state.img",
 				}) {
 					if _, err := run(t, b.dir, nil, env, words...); err != nil {
 						t.Error(err)
