@@ -23,7 +23,7 @@ const radioAndTunnel = smallest + `network:
 // secret of the network is in files that only root reads.
 func TestLayNetwork(t *testing.T) {
 	a := answers(t, radioAndTunnel)
-	plan, err := Make(a, machine(t, "mini-pc"), image(), testIDs())
+	plan, err := plan(a, machine(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPlanRefusesNetwork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := answers(t, smallest+c.network+"\n")
-			_, err := Make(a, machine(t, "mini-pc"), image(), testIDs())
+			_, err := plan(a, machine(t, "mini-pc"), image(), testIDs())
 			var r *Refusal
 			if !errors.As(err, &r) || r.Status != c.status || !strings.Contains(r.Message, c.want) {
 				t.Errorf("got %v", err)

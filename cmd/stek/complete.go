@@ -41,6 +41,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"keys":              folders,
 	"cache":             folders,
 	"dir":               folders,
+	"confirm-within":    oneOf("2m\ttwo minutes", "10m\tten minutes"),
 }
 
 // argumentValues is the same for arguments, by the command's path.

@@ -28,6 +28,8 @@ func networkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "network",
 		Short: "Test, change and look at the network of this box",
+		Long: `Test, change and look at the network of this box. A configuration is tested before it
+is kept; the last one that worked is kept beside it and returns by itself.`,
 	}
 	cmd.AddCommand(networkTestCommand(), networkApplyCommand(), networkConfirmCommand(), networkStatusCommand(),
 		networkKeyCommand(), networkTrialCommand(), networkSettleCommand(), networkFollowCommand())
@@ -42,7 +44,8 @@ func networkTestCommand() *cobra.Command {
 		Long: `Test the connection stage by stage: carrier, WiFi, address, gateway, names, clock,
 proxy, packet size, VPN and services. Nothing is changed. Without --preseed a node
 tests what it was set up with. The exit status is 1 when a stage fails.`,
-		Args: cobra.NoArgs,
+		Example: `  stek network test --output json`,
+		Args:    cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&file, "preseed", "", "test what this answer file expects")
 	output := outputFlag(cmd)
@@ -136,7 +139,8 @@ func networkApplyCommand() *cobra.Command {
 than the one before. With --confirm-within the one before returns unless somebody
 runs 'stek network confirm' in that time: for a box that is changed from afar. After
 a failed test, and after a restart in between, the one before returns by itself.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  stek network apply site.yaml --confirm-within 2m`,
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			wanted, err := answered(cmd.Context(), args[0])
 			if err != nil {
@@ -237,7 +241,10 @@ func networkConfirmCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "confirm [ID]",
 		Short: "Keep the network that is being tried",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Keep the network that 'stek network apply --confirm-within' is trying, once its test was
+passed. With the ID that apply printed, only that one is kept and no other.`,
+		Example: `  stek network confirm`,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return keeper().Confirm(strings.Join(args, ""))
 		},
@@ -248,7 +255,10 @@ func networkStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Print which network configuration is kept and which is tried",
-		Args:  cobra.NoArgs,
+		Long: `Print the ID of the network configuration that is kept, of the one that is being tried,
+and why the last trial ended as it did.`,
+		Example: `  stek network status`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := keeper().Load()
 			if err != nil {
@@ -279,7 +289,10 @@ func networkKeyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key",
 		Short: "Print the public key of this box's tunnel, for its other end",
-		Args:  cobra.NoArgs,
+		Long: `Print the public key of this box's WireGuard tunnel. The private key was made on the box
+and never leaves it; give this one to whoever keeps the other end.`,
+		Example: `  stek network key`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := os.ReadFile(network.TunnelPublicPath)
 			if errors.Is(err, os.ErrNotExist) {
@@ -298,6 +311,10 @@ func networkKeyCommand() *cobra.Command {
 func networkTrialCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "trial", Hidden: true, Args: cobra.NoArgs,
+		Short: "Try what 'stek network apply' has asked for (run by its own unit)",
+		Long: `Put the network in place that 'stek network apply' has asked for, test it, and keep it
+or bring the one before back. It goes on when the session that asked is cut off.`,
+		Example: `  stek network trial`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			nics, err := cards(cmd.Context())
 			if err != nil {
@@ -342,6 +359,10 @@ func networkSettleCommand() *cobra.Command {
 	var reload bool
 	cmd := &cobra.Command{
 		Use: "settle", Hidden: true, Args: cobra.NoArgs,
+		Short: "End a trial that a restart has cut short (run at each start)",
+		Long: `Bring the network before back where a restart has cut a trial short, before the network
+programs start. Without a trial it does nothing.`,
+		Example: `  stek network settle`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			k := keeper()
 			s, err := k.Load()
@@ -372,6 +393,10 @@ func networkSettleCommand() *cobra.Command {
 func networkFollowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "follow", Hidden: true, Args: cobra.NoArgs,
+		Short: "Follow the other end of the tunnel when its name moves (run while up)",
+		Long: `Look the names of the tunnel's peers up again, every 30 seconds, and tell the kernel when
+one has moved: WireGuard itself asks once only.`,
+		Example: `  stek network follow`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := expected(cmd.Context(), "")
 			if err != nil {

@@ -165,9 +165,8 @@ func TestExplain(t *testing.T) {
 		"disk.match":                     "min-size",
 		"encryption.unlock[1]":           "Not in this version: tang",
 		"node.admin.password-hash":       "Secret",
-		"network.links[0].wifi.security": "Values: open, wpa2, wpa3, enterprise",
-		"fleet":                          "Not in this version",
-		"fleet.hub":                      "Not in this version",
+		"network.links":                  "Not in this version",
+		"network.links[0].wifi.security": "Not in this version",
 		"stek":                           "Required",
 	} {
 		text, err := Explain(path)
