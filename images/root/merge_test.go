@@ -29,6 +29,9 @@ func mkDeb(t *testing.T, name, version string, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Chmod(filepath.Join(dir, "DEBIAN"), 0o755); err != nil { // dpkg-deb is strict, whatever the umask
+		t.Fatal(err)
+	}
 	deb := filepath.Join(t.TempDir(), name+".deb")
 	if out, err := exec.Command("dpkg-deb", "--root-owner-group", "--build", dir, deb).CombinedOutput(); err != nil {
 		t.Fatalf("dpkg-deb: %v: %s", err, out)
