@@ -88,10 +88,9 @@ func newVolume(t *testing.T, order ...vault.Kind) (*vault.Manager, vault.Recover
 	return m, key
 }
 
-// TestNoBankLeavesThePersonAWay: a TPM whose SHA-256 bank was switched off in the
-// firmware settings must not keep a box from asking for its recovery key.
-func TestNoBankLeavesThePersonAWay(t *testing.T) {
-	m, key := newVolume(t, vault.KindTPM2)
+// enrolled gives a volume a key slot for a new TPM.
+func enrolled(t *testing.T, m *vault.Manager, key vault.RecoveryKey) *swtpm.TPM {
+	t.Helper()
 	emu := swtpm.Start(t)
 	chip, err := tpm.Open("swtpm:" + emu.Socket)
 	if err != nil {
@@ -102,6 +101,14 @@ func TestNoBankLeavesThePersonAWay(t *testing.T) {
 	if _, err := m.AddTPM2(t.Context(), []byte(key.Reveal()), chip, vault.TPM2Options{Policy: tpm.Policy{Literal: firmware}}); err != nil {
 		t.Fatal(err)
 	}
+	return emu
+}
+
+// TestNoBankLeavesThePersonAWay: a TPM whose SHA-256 bank was switched off in the
+// firmware settings must not keep a box from asking for its recovery key.
+func TestNoBankLeavesThePersonAWay(t *testing.T) {
+	m, key := newVolume(t, vault.KindTPM2)
+	emu := enrolled(t, m, key)
 	if err := emu.Lend(func(tcti string) {
 		cmd := exec.Command("tpm2_pcrallocate", "sha1:all+sha256:none+sha384:none+sha512:none")
 		cmd.Env = append(os.Environ(), "TPM2TOOLS_TCTI="+tcti)
@@ -111,7 +118,8 @@ func TestNoBankLeavesThePersonAWay(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if chip, err = tpm.Open("swtpm:" + emu.Socket); err != nil {
+	chip, err := tpm.Open("swtpm:" + emu.Socket)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer chip.Close()
@@ -142,16 +150,7 @@ func (brokenChip) Close() error { return nil }
 // for the recovery key.
 func TestFailedTPMLeavesThePersonAWay(t *testing.T) {
 	m, key := newVolume(t, vault.KindTPM2)
-	emu := swtpm.Start(t)
-	chip, err := tpm.Open("swtpm:" + emu.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer chip.Close()
-	firmware := tpm.PCRs{7: tpm.ReplayPCR(nil, []byte("firmware"))}
-	if _, err := m.AddTPM2(t.Context(), []byte(key.Reveal()), chip, vault.TPM2Options{Policy: tpm.Policy{Literal: firmware}}); err != nil {
-		t.Fatal(err)
-	}
+	enrolled(t, m, key)
 	screen, p := seat(t, key.Reveal())
 	s := &stage1{console: screen, disk: bootDisk{State: m.Device}}
 	if err := s.enter(t.Context(), tpm.New(brokenChip{})); err != nil {

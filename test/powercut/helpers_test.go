@@ -2,11 +2,11 @@ package powercut_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stek-edge/stek/test/loopbox"
 	"github.com/stek-edge/stek/test/powercut"
 )
 
@@ -36,28 +36,16 @@ func record(t *testing.T, disks ...powercut.Disk) *powercut.Recorder {
 // test.
 func loop(t *testing.T, file string) (node string, detach func()) {
 	t.Helper()
-	node = strings.TrimSpace(tool(t, "losetup", "--find", "--show", "--partscan", file))
+	node = strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", "--partscan", file))
 	attached := true
 	detach = func() {
 		if attached {
 			attached = false
-			tool(t, "losetup", "--detach", node)
+			loopbox.Tool(t, "losetup", "--detach", node)
 		}
 	}
 	t.Cleanup(detach)
 	return node, detach
-}
-
-func tool(t testing.TB, name string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	var said strings.Builder
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, said.String())
-	}
-	return string(out)
 }
 
 func must(t testing.TB, err error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
+	"github.com/stek-edge/stek/test/loopbox"
 	"github.com/stek-edge/stek/test/powercut"
 	"github.com/stek-edge/stek/test/swtpm"
 )
@@ -102,7 +103,7 @@ func TestKeys(t *testing.T) {
 		if err := p.do(); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
-		tool(t, "blockdev", "--flushbufs", node)
+		loopbox.Tool(t, "blockdev", "--flushbufs", node)
 	}
 	detach()
 
