@@ -32,38 +32,61 @@
 //	systemd        the root's init; one of the two columns below is started
 //
 //	on a stick: stek-install                    on an installed disk
-//	onbox finds the stick and its answers       stek-first-start: node settle binds the key
-//	hardware looks, Make plans, Run does:       k3s: server, from images in the root
-//	  enrol partition root state esp            stek-bless: node bless, at multi-user
-//	  report boot                               stek-announce: node announce, until Ready
-//	restart, into the right column
+//	onbox finds the stick and its answers       stek-clock: package clock sets its floor
+//	hardware looks, Make plans, Run does:       stek-first-start: node settle binds the key
+//	  check [enrol, restart] partition          k3s: server, from images in the root
+//	  root state esp report boot                stek-bless: node bless, at multi-user
+//	restart, into the right column              stek-announce: node announce, until Ready
+//
+// The right column is that of every start, stek-first-start included: it finds nothing
+// to do once the key is bound. The units lie in images/overlay, k3s' in installer/k3s. A
+// stick may stay in: the disk comes first in the firmware's order, and where a firmware
+// starts the stick all the same, onbox finds its own mark there and restarts into the
+// disk, unless the answers say disk.reinstall.
 //
 // Two starts settle the keys. The installer cannot know what the firmware will measure
-// when it starts the disk, so without Secure Boot its TPM slot is provisional. The
-// first start from the disk is opened by that slot and adds one bound to what was
-// measured; the second is opened by the new one, and only then the old one goes
-// (package vault, NextSteps).
+// when it starts the disk, so without Secure Boot, or from an image without a signed
+// policy, its TPM slot is provisional. The first start from the disk is opened by that
+// slot and adds one bound to what was measured; the second is opened by the new one,
+// and only then the old one goes (package vault, NextSteps). With both, the slot has its
+// final policy from the beginning, and the first start confirms it. A firmware update
+// that changes what the slot is bound to goes the same way, with the recovery key in
+// place of the first slot.
 //
 // # Who writes which file
 //
 //	stick, FAT      stek/preseed.yaml                a person, or stek image customize
 //	                stek/journal/SERIAL.jsonl        Run: which steps are done
 //	                stek/reports/SERIAL/             onbox: inventory, plan, events, result,
-//	                                                 answers; Run: recovery-key.age
-//	disk, esp       EFI/Linux/stek-a[+N[-M]].efi     Run, last of all; its name: systemd-boot,
+//	                                                 answers, and the mark "installed";
+//	                                                 Run: recovery-key.age
+//	disk, esp       EFI/systemd/, loader/            Run, copied from the stick
+//	                EFI/Linux/stek-a[+N[-M]].efi     Run, last but one; its name: systemd-boot,
 //	                                                 stage1 and node bless
-//	                stek/header-backup.age           Run, then node settle
+//	                EFI/BOOT/BOOTX64.EFI             Run, last of all
+//	                stek/keymap                      Run: the keyboard, for stage1
+//	                stek/header-backup.age           Run, then node settle and stek key, where
+//	                                                 the answers name a recipient
+//	                stek/reports/SERIAL/             onbox, when the stick cannot be written
 //	disk, state     stek/maintenance.key             Run: lets the box add key slots by itself
 //	                stek/node.json                   Run: the plan and the redacted answers
-//	                etc/upper/                       Run: host name, users, k3s' configuration;
-//	                                                 stage1: machine-id; sshd's unit: host keys
+//	                stek/network/                    Run, then package keep: what works
+//	                stek/clock                       stek-clock and stek-clock-save
+//	                etc/upper/                       Run: host name, users, network, k3s;
+//	                                                 stage1: machine-id;
+//	                                                 stek-ssh-keys: host keys
+//	                root/.ssh/authorized_keys        Run
 //	                var/, home/, root/               systemd, k3s, pods, people
 //	memory, /run    stek/installer or stek/node      stage1: what this is, and from which disk
 //	                stek/unlock.json                 stage1: what opened state, and the PCRs then
+//	                stek/sealed-key.json             stage1: a new key with a PIN, until node
+//	                                                 settle has made its slot
 //	                stek/timeline.json               stage1: when each of its parts was done
 //
-// Beside these there are the disk's entry among the firmware's variables (Run), and the
-// TPM's NV memory, with the storage key that all keys are sealed under and the identity
-// of the volume (Run, package tpm). Nothing else is written: the root is read-only on
-// stick and disk, and what is not on state is gone with the power.
+// Beside these there are the firmware's variables, with the disk's entry and where asked
+// the Secure Boot keys (Run) and the entry of the next start (onbox), and the TPM's NV
+// memory, with the storage key that all keys are sealed under and the identity of the
+// volume (Run, then node settle on a new TPM; package tpm). Nothing else of a box lasts:
+// the root is read-only on stick and disk, and what is not on state is gone with the
+// power.
 package installer

@@ -5,9 +5,10 @@
 //
 // systemd-boot takes one try each time before it starts the entry. A box whose
 // power fails early would use them all up without anything being wrong with its
-// system, so stage1 gives the try back as soon as it runs (GiveBack): a power cut
-// proves nothing. What does prove something, a volume that would not open, leaves
-// the try spent; and a node that came up is blessed (Bless).
+// system, so stage1 gives the try back once it has found its disk (GiveBack): a power
+// cut proves nothing, and neither does a volume that does not open. Only a start that
+// never came as far as stage1 costs a try, and a node that came up is blessed (Bless).
+// Spend is for a start that failed for a reason in the system; nothing calls it yet.
 //
 // It must never change any other file than the entry that was started, and never
 // leave that entry without a name that the boot loader finds.

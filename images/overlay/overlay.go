@@ -6,7 +6,7 @@
 // public, and the same on every box.
 //
 //	for path, content := range overlay.Files() { … }
-//	for link, target := range overlay.Links() { … }
+//	for link, target := range overlay.Links(units) { … }
 package overlay
 
 import (

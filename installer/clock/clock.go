@@ -7,8 +7,10 @@
 // which refuse a time before the last one they saw, accept it. A clock that says
 // 2099 is not believed either: it falls back to the same floor.
 //
-// Decide is pure; setting and writing down are thin. The package never asks a
-// network: the time service does that, and what it finds wins over the floor.
+// Decide is pure; setting and writing down are thin. The unit stek-clock sets the
+// clock at each start, before the keys are settled and k3s starts, and stek-clock-save
+// writes the time down every ten minutes. The package must never ask a network: the
+// time service does that, and what it finds wins over the floor.
 //
 //	d := clock.Decide(facts)
 //	if d.Wrong {

@@ -1,7 +1,8 @@
 // Package keymap gives the kernel's console the layout of the keyboard that the
-// answer file names: in the installer before it asks anything, and in the initramfs
-// before it asks for a passphrase. The layout is the kernel's own from then on, so
-// the node's consoles have it too.
+// answer file names: in the installer before it asks for a PIN or passphrase of the
+// box, and in the initramfs before it asks for one. The layout is the kernel's own from
+// then on, so the node's consoles have it too. The passphrase of a secrets file is asked
+// for before the answers are known in full, and so in the kernel's own layout.
 //
 // Layouts are made when the image is built, in the binary form of loadkeys --bkeymap,
 // which busybox' loadkmap reads as well: the word "bkeymap", 256 bytes that say which

@@ -2,6 +2,10 @@
 // machine that it turned out to be, keeps a system that came up well, and tells
 // people how it is.
 //
+// Settle runs at each start and acts on what stage1 noted of it: see NextSteps in
+// package vault. Resealing is the person's way to do the same ahead of a restart: it
+// predicts PCR 7 where the firmware's Secure Boot variables were changed.
+//
 // It must never remove a key slot before another one has opened the disk at a
 // start, never call a system bad because of a network, and never print a secret.
 //

@@ -14,10 +14,16 @@
 //	}
 //	answers = preseed.Defaults(answers)
 //
+// Parse is for a file of one machine. A file for several, with secrets beside it, is
+// read with Read; File.For takes one machine's answers out of it, and File.Resolve puts
+// the secrets in.
+//
 // Everything said about a key (its type, default, allowed words, example, whether
 // this version has built it) stands once, in the table behind Keys. The decoder,
 // Explain, Schema, Defaults and Redacted all read that table, so they cannot
-// disagree. A screen uses the same rules through CheckValue and Validate.
+// disagree. A screen uses the same rules through CheckValue and Validate. What the
+// format has and this version does not carry out stands in one list, notBuilt: Parse
+// takes it, and an installation refuses it.
 //
 // The package never guesses, never ignores a key, and never prints a secret:
 // values of type Secret stay out of logs, errors, JSON, YAML and the replay file.

@@ -3,11 +3,17 @@
 // machine to systemd.
 //
 // In order: it loads the modules this machine needs, finds the disk that the
-// firmware booted from, measures enter-initrd into PCR 11, opens the `state`
-// partition of that disk (or finds that there is none, which makes this the
-// installer), compares the volume with the identity kept in the TPM, extends PCR
-// 15, caps PCR 11, sets up the verity root with what is private and mutable laid
-// over it, and switches root.
+// firmware booted from, gives the console the layout of the keyboard, measures
+// enter-initrd into PCR 11, gives the boot try back (package bootcount), opens the
+// `state` partition of that disk (or finds that there is none, which makes this the
+// installer), extends PCR 15 with the volume's identity, compares that with the one
+// kept in the TPM, caps PCR 11, sets up the verity root with what is private and
+// mutable laid over it (a tmpfs in the installer), and switches root.
+//
+// When nothing opens the volume by itself, PCR 11 is capped first and the recovery
+// key asked for then. What opened it, and the PCRs at that moment, go to UnlockFile:
+// package node binds the key by them. Only a new key with a PIN is sealed here, since
+// the PIN is known nowhere else.
 //
 // It must never give a shell, never look for `state` on another disk than the one
 // that was booted, never mount a volume whose header or identity is not what it

@@ -25,12 +25,27 @@
 // A key slot is one way in; its token says which. [KindRecovery] and [KindTPM2]
 // have the token types that systemd-cryptenroll writes, so a stock Debian opens
 // the volume with the recovery key, and a volume enrolled by stock tools opens
-// here. The others have types of our own: stek-maintenance, stek-passphrase, and
-// stek-unlock, which belongs to no slot and holds the unlock order.
+// here. The others have types of our own: stek-maintenance, stek-passphrase,
+// stek-key-stick (which no installation makes yet), and stek-unlock, which belongs to
+// no slot and holds the unlock order.
 //
 // A TPM slot carries a generation and a [State]. A new one is added beside the
 // old as a candidate; it is bound, and the old one is removed, only when a later
-// boot was opened by it ([Header.NextSteps]).
+// boot was opened by it ([Header.NextSteps]). The installer's first one is
+// provisional where its final policy cannot be known before the disk has started.
+//
+// # What a TPM slot is bound to
+//
+// [FinalPolicy] decides. With Secure Boot and a signed image ([SignedPolicy]) it is any
+// PCR 11 that the image's builder signed, and the value of PCR 7; otherwise the values of
+// PCR 4, 7 and 11. A provisional slot ([ProvisionalPolicy]) leaves out PCR 4, which
+// differs between stick and disk. Each of them wants PCR 12 and 15 to be zero, so that
+// nothing was handed to the kernel from outside and no volume was opened before. A PIN
+// comes on top.
+//
+// So with Secure Boot the volume opens as before after an update of the image, and of
+// firmware where that leaves PCR 7 as it is. What changes a value shuts the slot: the recovery key
+// opens, and package node adds a slot with the new values.
 //
 // # What it must never do
 //
@@ -52,7 +67,7 @@
 //		return err // a *LockedError: what was tried, in order, and why it failed
 //	}
 //	defer vol.Close()
-//	if err := vault.SameIdentity(fromNV, id[crypto.SHA256]); err != nil {
+//	if err := vol.CheckIdentity(fromNV); err != nil {
 //		return err // somebody put another volume in its place
 //	}
 //	node, err := vol.Map()

@@ -3,4 +3,6 @@
 // measures and refuses with what they promise. It has tests only:
 //
 //	go test -tags e2e ./test/bootchain
+//
+// It must never use the keys of a fleet: its own are made anew each time.
 package bootchain

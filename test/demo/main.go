@@ -1,6 +1,9 @@
 // Command demo shows the whole of stek on a virtual box: it builds the image, writes
 // it to a virtual stick with an answer file, installs an empty box from it unattended,
-// lets the box start from its own disk, and ends when its node is Ready.
+// lets the box start from its own disk, and ends when its node is Ready. It must never
+// do by itself what a person would not do with a stick and a box: see package site.
+//
+//	go run ./test/demo -cache DIR [-keep]
 package main
 
 import (

@@ -1,8 +1,5 @@
 //go:build e2e
 
-// Package e2e tests whole boxes: a real image, real firmware, a TPM, power cuts. The
-// short tests run everywhere; those whose names begin with TestFull take longer and
-// are for `make e2e-full`.
 package e2e
 
 import (

@@ -1,4 +1,9 @@
 // Package faults holds the tests of what can be wrong with a machine: every refusal
 // of the installer, on real block devices, with the proof that none of them changed a
-// byte on any disk.
+// byte on any disk. A new refusal is a line in the table of TestRefusals:
+//
+//	{name: "no disk", answers: answers, machine: func(*testing.T, *loopbox.Machine) {},
+//		status: installer.StatusRefused, message: "no disk was found in this machine", remedy: "check that a disk is fitted"},
+//
+// It must never be given a disk that is not a loop device. It needs root.
 package faults

@@ -20,5 +20,6 @@
 //
 // The initramfs is the guest's only file system besides the disks, and the guest is gone
 // afterwards; what shall stay is written to a disk. A guest takes about six seconds to
-// its program under emulation, so one guest should do many checks.
+// its program under emulation, so one guest should do many checks. A secret must never
+// be handed to it in an argument: Spec.Stdin is for that.
 package guest

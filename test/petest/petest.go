@@ -1,5 +1,7 @@
 // Package petest makes small PE files for tests: laid out like systemd's stub,
-// but with nothing to run inside.
+// but with nothing to run inside. They must never be put where a firmware starts them.
+//
+//	stub := petest.Stub(petest.Section{Name: ".sbat", Data: sbat})
 package petest
 
 import (

@@ -3,4 +3,6 @@
 // that stek renders, all of them real, in a guest whose kernel has radios.
 //
 //	go test -tags guest -count 1 -timeout 60m -v ./test/radio
+//
+// It must never use a radio of the machine that the tests run on.
 package radio

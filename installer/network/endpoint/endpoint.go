@@ -10,7 +10,7 @@
 // The package must never touch keys or allowed networks, and asks the name servers
 // outside the tunnel as everybody does.
 //
-//	err := endpoint.Follow(ctx, endpoint.Tunnel{Interface: "stek-vpn", Names: names, …})
+//	endpoint.Follow(ctx, endpoint.Tunnel{Peers: peers, Lookup: lookup, Move: move, Every: time.Minute})
 package endpoint
 
 import (
