@@ -3,6 +3,7 @@ package powercut
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -31,11 +32,19 @@ const (
 
 // Log is what happened to the disks of a Recorder, in order.
 type Log struct {
-	Ops   []Op
 	Disks []Disk
 	spool *os.File // what was written, one after the other
-	end   int64
-	mu    sync.Mutex
+
+	mu  sync.Mutex // the kernel's requests come from many threads
+	ops []Op
+	end int64 // of the spool
+}
+
+// Ops is what has happened so far.
+func (l *Log) Ops() []Op {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.ops)
 }
 
 // Disk is one disk of a Recorder.
@@ -57,7 +66,7 @@ func (l *Log) add(op Op, data []byte) error {
 			l.end += int64(len(data))
 		}
 	}
-	l.Ops = append(l.Ops, op)
+	l.ops = append(l.ops, op)
 	return nil
 }
 
@@ -75,7 +84,7 @@ func (l *Log) data(op Op) ([]byte, error) {
 
 // Count tells how many writes, discards and flushes there are.
 func (l *Log) Count() (writes, discards, flushes int) {
-	for _, op := range l.Ops {
+	for _, op := range l.Ops() {
 		switch op.Kind {
 		case Write:
 			writes++

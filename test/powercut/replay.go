@@ -41,13 +41,13 @@ func (s *State) Path(disk string) string { return s.player.disks[disk].file.Name
 
 // String names a state, so that it can be found again.
 func (s *State) String() string {
-	op := s.player.log.Ops[s.Op]
+	op := s.player.log.Ops()[s.Op]
 	return fmt.Sprintf("after op %d (%s of %d bytes at %d of %s), in %q, %s", s.Op, op.Kind, op.Len, op.Off, op.Disk, s.Phase, s.Variant)
 }
 
 // Writes tells whether the last op is a write to a range of a disk.
 func (s *State) Writes(disk string, from, to uint64) bool {
-	op := s.player.log.Ops[s.Op]
+	op := s.player.log.Ops()[s.Op]
 	return op.Disk == disk && op.Kind != Flush && op.Kind != Mark && op.Off < to && op.Off+op.Len > from
 }
 
@@ -84,7 +84,7 @@ func (l *Log) Replay(o Options, check func(s *State) error) (Stats, error) {
 	}
 	defer p.close()
 	var failures []error
-	for i, op := range l.Ops {
+	for i, op := range l.Ops() {
 		err := p.play(i, op, func(s *State) error {
 			if err := check(s); err != nil {
 				failures = append(failures, fmt.Errorf("%s: %w", s, err))
