@@ -42,7 +42,7 @@
 // to do once the key is bound. The units lie in images/overlay, k3s' in installer/k3s. A
 // stick may stay in: the disk comes first in the firmware's order, and where a firmware
 // starts the stick all the same, onbox finds its own mark there and restarts into the
-// disk, unless the answers say disk.reinstall.
+// disk.
 //
 // Two starts settle the keys. The installer cannot know what the firmware will measure
 // when it starts the disk, so without Secure Boot, or from an image without a signed

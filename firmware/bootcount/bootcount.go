@@ -8,7 +8,6 @@
 // system, so stage1 gives the try back once it has found its disk (GiveBack): a power
 // cut proves nothing, and neither does a volume that does not open. Only a start that
 // never came as far as stage1 costs a try, and a node that came up is blessed (Bless).
-// Spend is for a start that failed for a reason in the system; nothing calls it yet.
 //
 // It must never change any other file than the entry that was started, and never
 // leave that entry without a name that the boot loader finds.
@@ -117,15 +116,6 @@ func GiveBack(esp string, e Entry) error {
 	back.Left++
 	back.Failed--
 	return e.rename(esp, back.FileName())
-}
-
-// Spend takes the try of this start for good: it has failed for a reason that lies
-// in the system. It is called after GiveBack.
-func Spend(esp string, e Entry) error {
-	spent := e
-	spent.Left = max(0, e.Left-1)
-	spent.Failed++
-	return e.rename(esp, spent.FileName())
 }
 
 func (e Entry) rename(esp, name string) error {

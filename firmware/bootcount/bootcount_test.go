@@ -70,15 +70,8 @@ func TestEarlyPowerCuts(t *testing.T) {
 	if got := only(); got != "stek-a+9.efi" {
 		t.Errorf("after 50 early power cuts the entry is %s", got)
 	}
-	for range 3 { // starts that fail for a reason
-		e := loader()
-		if err := GiveBack(esp, e); err != nil {
-			t.Fatal(err)
-		}
-		e.Left, e.Failed = e.Left+1, e.Failed-1
-		if err := Spend(esp, e); err != nil {
-			t.Fatal(err)
-		}
+	for range 3 { // starts that do not come as far as stage1
+		loader()
 	}
 	if got := only(); got != "stek-a+6-3.efi" {
 		t.Errorf("after three failed starts the entry is %s", got)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,24 +38,11 @@ func leave(ctx context.Context, how string) error {
 	return err
 }
 
-// installedMark is where the stick remembers a machine that it has installed.
-func (s *stick) installedMark(inv *hardware.Inventory) string {
-	return filepath.Join(s.esp, filepath.FromSlash(installer.ReportsPath), installer.FileName(inv.Board.Serial), "installed")
-}
-
-func (s *stick) installedThis(inv *hardware.Inventory) bool {
-	_, err := os.Stat(s.installedMark(inv))
-	return err == nil
-}
-
-func (s *stick) noteInstalled(inv *hardware.Inventory) {
-	_ = os.WriteFile(s.installedMark(inv), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o644)
-}
-
 // startFromDisk tells the firmware to start our entry next time and restarts, once:
 // a firmware that starts the stick again all the same needs a person.
 func startFromDisk(ctx context.Context, s *stick, inv *hardware.Inventory, people installer.Person) error {
-	tried := filepath.Join(filepath.Dir(s.installedMark(inv)), "start-from-disk-tried")
+	people.Say("This machine is installed already, by this stick. Starting it from its disk.")
+	tried := s.restarted(inv)
 	if _, err := os.Stat(tried); err == nil {
 		return &installer.Refusal{Status: installer.StatusRefused,
 			Message: "this machine is installed, but its firmware starts the stick and not the disk",

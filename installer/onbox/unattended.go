@@ -113,14 +113,16 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		return err
 	}
 	useKeyboard(answers.Full, people)
+	made, known := s.remembers(inv)
 	plan, err := s.plan(inv, answers.Full, image)
-	if err != nil {
-		var refused *disk.Refusal
-		if errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && s.installedThis(inv) {
-			people.Say("This machine is installed already, by this stick. Starting it from its disk.")
-			return startFromDisk(ctx, s, inv, people)
-		}
+	var refused *disk.Refusal
+	switch {
+	case errors.As(err, &refused) && refused.Kind == disk.RefusedHoldsStek && known:
+		return startFromDisk(ctx, s, inv, people)
+	case err != nil:
 		return err
+	case made.again(plan.Disk.Chosen, answers.Given):
+		return startFromDisk(ctx, s, inv, people)
 	}
 	rep.plan(plan, answers.Given)
 	people.Say("The plan:")
@@ -134,7 +136,9 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	if err != nil {
 		return err
 	}
-	s.noteInstalled(inv)
+	if err := s.remember(inv, newMark(plan, answers.Given, time.Now())); err != nil {
+		people.Say("%v", err) // the box is installed all the same
+	}
 	if err := installer.CloseJournal(s.journal(inv)); err != nil {
 		return err
 	}
