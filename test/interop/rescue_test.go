@@ -24,7 +24,7 @@ func TestFullRescue(t *testing.T) {
 	for _, words := range [][]string{
 		{"age", "--decrypt", "-i", "office.key", "-o", "header", "header-backup.age"},
 		{"truncate", "-s", "80M", "disk.img"},
-		{"sgdisk", "-n", "1:2048:+32M", "-t", "1:ef00", "-n", "4:0:0", "-c", "4:state", "disk.img"},
+		{"sgdisk", "-n", "1:2048:+32M", "-t", "1:ef00", "-n", "4:0:+40M", "-c", "4:state", "disk.img"},
 		{"truncate", "-s", "32M", "esp.img"},
 		{"mkfs.vfat", "esp.img"},
 		{"mmd", "-i", "esp.img", "::stek"},
@@ -44,7 +44,7 @@ func TestFullRescue(t *testing.T) {
 	commands = append(append(commands, open...), "look")
 	result := guest.Check(t, guest.Spec{
 		Main: "./testdata/rescue", Args: commands, Stdin: []byte(b.recovery.Reveal() + "\n"),
-		Modules:  []string{"dm_crypt", "xts", "ext4", "vfat", "nls_cp437", "nls_ascii"},
+		Modules:  []string{"dm_crypt", "xts", "crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii"},
 		Programs: []string{"sh", "cryptsetup", "mount", "umount", "mkfs.ext4", "dd", "cp", "ls", "cat", "cmp"},
 		Files: map[string]string{
 			"/job/header": filepath.Join(b.dir, "header"), "/job/header-backup.age": filepath.Join(b.dir, "header-backup.age"),

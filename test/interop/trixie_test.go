@@ -135,7 +135,7 @@ func TestFullStockOpens(t *testing.T) {
 	}
 	result := guest.Check(t, guest.Spec{
 		Main: "./testdata/stock", Stdin: x509.MarshalPKCS1PrivateKey(signer()), Machine: machine,
-		Modules: []string{"dm_crypt", "xts", "ext4"}, Timeout: 20 * time.Minute, Output: os.Stderr,
+		Modules: []string{"dm_crypt", "xts", "crc32c_generic", "ext4"}, Timeout: 20 * time.Minute, Output: os.Stderr,
 	})
 	for _, e := range enrolments {
 		for _, how := range []string{"token", "attach", "recovery"} {
