@@ -2,6 +2,7 @@
 // careful person would use instead, in one run on one machine:
 //
 //	go run ./test/bench copy     the installer's verified copy, against dd with fsync
+//	go run ./test/bench unlock   token to mapped device, against systemd-cryptsetup
 //	go run ./test/bench sizes    what an image is made of
 //
 // The runs of both sides alternate, so that whatever else the machine does meets both.
@@ -30,7 +31,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("name what to measure: copy, sizes")
+		return fmt.Errorf("name what to measure: copy, unlock, sizes")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	runs := flags.Int("runs", 7, "how often each side runs")
@@ -44,8 +45,10 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "copy":
 		return benchCopy(ctx, *dir, *size, *runs)
+	case "unlock":
+		return benchUnlock(ctx, *dir, *runs)
 	case "sizes":
 		return benchSizes(*image)
 	}
-	return fmt.Errorf("cannot measure %q: copy, sizes", args[0])
+	return fmt.Errorf("cannot measure %q: copy, unlock, sizes", args[0])
 }

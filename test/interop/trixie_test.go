@@ -4,7 +4,6 @@ package interop
 
 import (
 	"bytes"
-	"context"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -14,48 +13,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stek-edge/stek/images/root"
+	"github.com/stek-edge/stek/test/debian"
 	"github.com/stek-edge/stek/test/guest"
 	"github.com/stek-edge/stek/test/vm"
 )
 
-// stockPackages make a Debian that opens encrypted volumes with a TPM.
-const stockPackages = "systemd,systemd-cryptsetup,cryptsetup-bin,libtss2-tcti-swtpm0t64,libtss2-tcti-device0t64,libtss2-rc0t64,tpm2-tools,e2fsprogs"
-
-// trixie gives the root of a Debian 13, made once and kept in the user's cache.
+// trixie gives the root of a Debian 13.
 func trixie(t *testing.T) string {
 	t.Helper()
-	cache, err := os.UserCacheDir()
+	made, err := debian.Root(t.Context())
 	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "stek", "test-trixie")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	made := filepath.Join(dir, "root")
-	if _, err := os.Stat(made); err == nil {
-		return made
-	}
-	mirror, err := root.HostMirror(os.DirFS("/"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := made + ".part"
-	if err := os.RemoveAll(part); err != nil {
-		t.Fatal(err)
-	}
-	args := []string{"--variant=minbase", "--format=directory", "--include=" + stockPackages}
-	for _, path := range []string{"doc", "man", "locale"} {
-		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+path+"/*")
-	}
-	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main", mirror.Archive, root.Suite)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "mmdebstrap", append(args, root.Suite, part, source)...).CombinedOutput(); err != nil {
-		t.Fatalf("making a Debian %s: %v\n%s", root.Suite, err, out)
-	}
-	if err := os.Rename(part, made); err != nil {
 		t.Fatal(err)
 	}
 	return made
@@ -122,8 +89,8 @@ func TestFullNewerStockUnseals(t *testing.T) {
 func TestFullStockOpens(t *testing.T) {
 	dir := t.TempDir()
 	system := filepath.Join(dir, "system.img")
-	if out, err := exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-d", trixie(t), system, "1500M").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := debian.WriteDisk(t.Context(), system); err != nil {
+		t.Fatal(err)
 	}
 	machine := vm.Machine{Dir: dir, Memory: 1024, TPM: &vm.TPM{}, Disks: []vm.Disk{{Name: "system", Path: system, Serial: "system"}}}
 	for i, e := range enrolments {

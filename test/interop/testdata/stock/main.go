@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
@@ -14,21 +13,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/installer/vault"
+	"github.com/stek-edge/stek/test/debian"
 	"github.com/stek-edge/stek/test/guest/inside"
 )
 
 const (
-	system = "/mnt"
 	device = "/dev/tpmrm0"
 	pin    = "kas 7 ß"
 	wait   = 30 * time.Second
@@ -50,7 +43,7 @@ func work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := enter(); err != nil {
+	if err := debian.Enter("system", wait); err != nil {
 		return err
 	}
 	if err := inside.WaitFile(device, wait); err != nil {
@@ -86,23 +79,6 @@ func work(ctx context.Context) error {
 	return errors.Join(faults...)
 }
 
-// enter mounts the system and what its programs expect.
-func enter() error {
-	disk, err := inside.DiskBySerial("system", wait)
-	if err != nil {
-		return err
-	}
-	if err := unix.Mount(disk, system, "ext4", 0, ""); err != nil {
-		return fmt.Errorf("mounting the system: %w", err)
-	}
-	for _, dir := range []string{"/dev", "/proc", "/sys", "/run"} {
-		if err := unix.Mount(dir, system+dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("mounting %s: %w", dir, err)
-		}
-	}
-	return nil
-}
-
 // start measures a start in place of the firmware, and leaves the signature of its PCR 11
 // where the stub's would lie on a started system (systemd-cryptsetup(8)).
 func start(ctx context.Context, chip *tpm.Device, signer *rsa.PrivateKey) (tpm.PCRs, error) {
@@ -129,11 +105,14 @@ func start(ctx context.Context, chip *tpm.Device, signer *rsa.PrivateKey) (tpm.P
 	if err != nil {
 		return nil, err
 	}
-	const dir = system + "/run/systemd"
+	const dir = debian.Mounted + "/run/systemd"
 	return seen, errors.Join(os.MkdirAll(dir, 0o755),
 		os.WriteFile(dir+"/tpm2-pcr-signature.json", signed, 0o644),
 		os.WriteFile(dir+"/tpm2-pcr-public-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644))
 }
+
+// stock are the system's programs.
+var stock = debian.Programs{Env: []string{"PIN=" + pin}}
 
 // volume makes a volume on the disk of that name and opens it in three ways.
 func volume(ctx context.Context, chip *tpm.Device, name string, policy tpm.Policy) error {
@@ -141,7 +120,7 @@ func volume(ctx context.Context, chip *tpm.Device, name string, policy tpm.Polic
 	if err != nil {
 		return err
 	}
-	m := &vault.Manager{Device: disk, Runner: inSystem{}}
+	m := &vault.Manager{Device: disk, Runner: stock}
 	key := vault.NewRecoveryKey()
 	if err := m.Format(ctx, vault.FormatOptions{Recovery: key, Order: []vault.Kind{vault.KindTPM2}}); err != nil {
 		return err
@@ -163,12 +142,12 @@ func volume(ctx context.Context, chip *tpm.Device, name string, policy tpm.Polic
 		{"attach", "", []string{"systemd-cryptsetup", "attach", "tried", disk, "-", open}},
 		{"recovery", key.Reveal() + "\n", []string{"cryptsetup", "open", disk, "tried"}},
 	} {
-		_, err := inSystem{}.Run(ctx, vault.Command{Name: way.words[0], Args: way.words[1:], Stdin: []byte(way.stdin)})
+		_, err := stock.Run(ctx, vault.Command{Name: way.words[0], Args: way.words[1:], Stdin: []byte(way.stdin)})
 		if err == nil {
 			_, err = os.Stat("/dev/mapper/tried")
 		}
 		if err == nil {
-			_, err = inSystem{}.Run(ctx, vault.Command{Name: "cryptsetup", Args: []string{"close", "tried"}})
+			_, err = stock.Run(ctx, vault.Command{Name: "cryptsetup", Args: []string{"close", "tried"}})
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("by %s: %w", way.name, err))
@@ -177,42 +156,4 @@ func volume(ctx context.Context, chip *tpm.Device, name string, policy tpm.Polic
 		fmt.Printf("%s by %s: opened\n", name, way.name)
 	}
 	return errors.Join(faults...)
-}
-
-// inSystem runs programs of the system.
-type inSystem struct{}
-
-func (inSystem) Run(ctx context.Context, c vault.Command) ([]byte, error) {
-	found := ""
-	for _, dir := range []string{"/usr/bin", "/usr/sbin"} {
-		if _, err := os.Stat(filepath.Join(system, dir, c.Name)); err == nil {
-			found = filepath.Join(dir, c.Name)
-		}
-	}
-	if found == "" {
-		return nil, fmt.Errorf("the system has no %s", c.Name)
-	}
-	cmd := exec.CommandContext(ctx, found, c.Args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: system}
-	cmd.Dir, cmd.Stdin = "/", bytes.NewReader(c.Stdin)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin", "LC_ALL=C.UTF-8", "PIN=" + pin}
-	for _, content := range c.Files {
-		r, w, err := os.Pipe()
-		if err != nil {
-			return nil, err
-		}
-		_, err = w.Write(content)
-		if err = errors.Join(err, w.Close()); err != nil {
-			return nil, err
-		}
-		defer r.Close()
-		cmd.ExtraFiles = append(cmd.ExtraFiles, r)
-	}
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return out, fmt.Errorf("%s %s: %w: %s%s", c.Name, strings.Join(c.Args, " "), err, out, stderr.String())
-	}
-	return out, nil
 }
