@@ -3,6 +3,7 @@
 //
 //	go run ./test/bench copy     the installer's verified copy, against dd with fsync
 //	go run ./test/bench unlock   token to mapped device, against systemd-cryptsetup
+//	go run ./test/bench start    kernel to switch_root, against Debian's dracut
 //	go run ./test/bench sizes    what an image is made of
 //
 // The runs of both sides alternate, so that whatever else the machine does meets both.
@@ -31,12 +32,13 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("name what to measure: copy, unlock, sizes")
+		return fmt.Errorf("name what to measure: copy, unlock, start, sizes")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	runs := flags.Int("runs", 7, "how often each side runs")
 	size := flags.Int64("size", 768<<20, "bytes to copy")
 	dir := flags.String("dir", "", "where the image files lie; by itself the directory for temporary files")
+	stek := flags.String("stek", "build/stek", "the program")
 	image := flags.String("image", "build/stek-amd64.img", "the image")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -47,8 +49,10 @@ func run(ctx context.Context, args []string) error {
 		return benchCopy(ctx, *dir, *size, *runs)
 	case "unlock":
 		return benchUnlock(ctx, *dir, *runs)
+	case "start":
+		return benchStart(ctx, *dir, *stek, *image, *runs)
 	case "sizes":
 		return benchSizes(*image)
 	}
-	return fmt.Errorf("cannot measure %q: copy, unlock, sizes", args[0])
+	return fmt.Errorf("cannot measure %q: copy, unlock, start, sizes", args[0])
 }

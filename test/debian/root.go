@@ -11,17 +11,20 @@ import (
 	"github.com/stek-edge/stek/images/root"
 )
 
-// Packages are what the system has besides the essential ones.
-const Packages = "systemd,systemd-cryptsetup,cryptsetup-bin,libtss2-tcti-swtpm0t64,libtss2-tcti-device0t64,libtss2-rc0t64,tpm2-tools,e2fsprogs"
+// packages are what the system has besides the essential ones.
+const packages = "systemd,systemd-cryptsetup,cryptsetup-bin,libtss2-tcti-swtpm0t64,libtss2-tcti-device0t64,libtss2-rc0t64,tpm2-tools,e2fsprogs"
 
 // Root gives the folder of the system, made at the first call and kept in the user's
 // cache.
-func Root(ctx context.Context) (string, error) {
+func Root(ctx context.Context) (string, error) { return keep(ctx, "root", packages) }
+
+// keep makes a root with those packages, once; hooks are further arguments of mmdebstrap.
+func keep(ctx context.Context, name, packages string, hooks ...string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	made := filepath.Join(cache, "stek", "test-trixie", "root")
+	made := filepath.Join(cache, "stek", "test-"+root.Suite, name)
 	if _, err := os.Stat(made); err == nil {
 		return made, nil
 	}
@@ -36,14 +39,15 @@ func Root(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(made), 0o755); err != nil {
 		return "", err
 	}
-	args := []string{"--variant=minbase", "--format=directory", "--include=" + Packages}
+	args := append([]string{"--variant=minbase", "--format=directory", "--include=" + packages}, hooks...)
 	for _, path := range []string{"doc", "man", "locale"} {
 		args = append(args, "--dpkgopt=path-exclude=/usr/share/"+path+"/*")
 	}
-	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main", mirror.Archive, root.Suite)
+	const source = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main"
+	args = append(args, root.Suite, part, fmt.Sprintf(source, mirror.Archive, root.Suite), fmt.Sprintf(source, mirror.Security, root.Suite+"-security"))
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, "mmdebstrap", append(args, root.Suite, part, source)...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "mmdebstrap", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("making a Debian %s: %w\n%s", root.Suite, err, out)
 	}
 	return made, os.Rename(part, made)

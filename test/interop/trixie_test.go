@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,18 +30,9 @@ func trixie(t *testing.T) string {
 // changeRoot runs programs of another root, in a mount namespace of their own, with the
 // box's folder as working directory and the PCR signatures where systemd looks for them.
 func changeRoot(system string) runner {
-	return func(_ *testing.T, dir string, stdin []byte, env []string, words ...string) (string, error) {
-		const script = `set -e
-root=$1 work=$2; shift 2
-mount --rbind /dev "$root/dev"
-mount -t proc proc "$root/proc"
-mount --bind "$work" "$root/mnt"
-mount -t tmpfs run "$root/run"
-mkdir "$root/run/systemd"
-cp "$work/signatures.json" "$root/run/systemd/tpm2-pcr-signature.json"
-exec chroot "$root" sh -c 'cd /mnt && exec "$@"' sh "$@"`
-		cmd := exec.Command("unshare", append([]string{"--mount", "sh", "-c", script, "sh", system, dir}, words...)...)
-		cmd.Stdin, cmd.Env = bytes.NewReader(stdin), append(env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8")
+	return func(t *testing.T, dir string, stdin []byte, env []string, words ...string) (string, error) {
+		cmd := debian.Command(t.Context(), system, dir, env, words...)
+		cmd.Stdin = bytes.NewReader(stdin)
 		return output(cmd)
 	}
 }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/stage1"
+	"github.com/stek-edge/stek/test/debian"
+	"github.com/stek-edge/stek/test/site"
+	"github.com/stek-edge/stek/test/swtpm"
+	"github.com/stek-edge/stek/test/vm"
+)
+
+// benchStart starts an installed box, and by turns, in the same box with a copy of its
+// disk, Debian's kernel and the initramfs of its dracut, which opens the same volume by
+// the same TPM and goes over to the same root, without verifying it. Both sides are read
+// from the clock that the kernel starts; Debian's up to the first program of the root.
+func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
+	dir, err := os.MkdirTemp(dir, "stek-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	kernel, initrd, err := debian.Initrd(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := site.New(ctx, site.Options{Stek: stek, Image: image, Dir: dir})
+	if err != nil {
+		return err
+	}
+	seen, err := settled(ctx, s)
+	if err != nil {
+		return fmt.Errorf("installing the box: %w", err)
+	}
+	peer := s.WithoutStick()
+	peer.Disks[0].Path = filepath.Join(dir, "peer.img")
+	if err := vm.CopyDisk(ctx, s.Disk, peer.Disks[0].Path); err != nil {
+		return err
+	}
+	uuid, err := enrolStock(ctx, s, peer.Disks[0].Path, seen)
+	if err != nil {
+		return fmt.Errorf("sealing the volume's key with systemd-cryptenroll: %w", err)
+	}
+	peer.Kernel, peer.Initrd, peer.Fatal = kernel, initrd, nil
+	peer.Cmdline = "root=PARTLABEL=" + disk.RootA + " ro rd.luks.name=" + uuid + "=state rd.luks.options=tpm2-device=auto" +
+		" console=ttyS0,115200 console=tty0 loglevel=4 init=/usr/bin/cat -- /proc/uptime"
+
+	var debians, ours figures
+	opened := map[string]figures{}
+	for range runs {
+		t, err := startDebian(ctx, s, peer)
+		if err != nil {
+			return fmt.Errorf("starting with Debian's initramfs: %w", err)
+		}
+		debians = append(debians, t)
+		marks, err := startStek(ctx, s)
+		if err != nil {
+			return fmt.Errorf("starting stek: %w", err)
+		}
+		for _, m := range marks {
+			opened[m.Name] = append(opened[m.Name], m.Since)
+		}
+		ours = append(ours, marks[len(marks)-1].Since)
+	}
+	median, least, most := ratios(ours, debians)
+	fmt.Printf("start of the kernel to switch_root, in a virtual box\n  Debian's dracut      %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 0.50\n",
+		debians, ours, median, least, most)
+	for _, name := range []string{"stage1", "drivers loaded", "boot disk found", "volume opened", "root verified and mounted"} {
+		fmt.Printf("    %-26s at %s\n", name, opened[name])
+	}
+	return nil
+}
+
+// settled installs the box and starts it until its key is bound. It returns the PCR 7
+// that such a start has.
+func settled(ctx context.Context, s *site.Site) (pcr7 string, err error) {
+	box, err := s.PowerOn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer box.Close()
+	if _, err := box.WaitInstalled(ctx); err != nil {
+		return "", err
+	}
+	if _, err := box.WaitReady(ctx); err != nil {
+		return "", err
+	}
+	if err := box.LogIn(ctx); err != nil {
+		return "", err
+	}
+	b, err := box.Run(ctx, "cat "+stage1.UnlockFile)
+	if err != nil {
+		return "", err
+	}
+	var unlocked stage1.Unlocked
+	if err := json.Unmarshal([]byte(b), &unlocked); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", unlocked.PCRs[7]), box.PowerCut()
+}
+
+// enrolStock adds a slot for systemd's own TPM unlocking to the volume of a disk, bound
+// to PCR 7 as systemd-cryptenroll(1) does by itself, and returns the volume's UUID.
+func enrolStock(ctx context.Context, s *site.Site, image, pcr7 string) (uuid string, err error) {
+	system, err := debian.Root(ctx)
+	if err != nil {
+		return "", err
+	}
+	work, err := os.MkdirTemp(s.Dir, "enrol-")
+	if err != nil {
+		return "", err
+	}
+	key, err := s.RecoveryKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(work, "key"), []byte(key), 0o600); err != nil {
+		return "", err
+	}
+	whole, err := output(ctx, "losetup", "--find", "--show", "--partscan", image)
+	if err != nil {
+		return "", err
+	}
+	defer output(ctx, "losetup", "--detach", whole)
+	state := disk.PartitionPath(whole, 4)
+	if uuid, err = output(ctx, "cryptsetup", "luksUUID", state); err != nil {
+		return "", err
+	}
+	chip, err := swtpm.Run(filepath.Join(s.Machine.Dir, "tpm"))
+	if err != nil {
+		return "", err
+	}
+	defer chip.Stop()
+	var out []byte
+	lent := chip.Lend(func(tcti string) {
+		cmd := debian.Command(ctx, system, work, nil, "systemd-cryptenroll", "--unlock-key-file=key", "--wipe-slot=tpm2",
+			"--tpm2-device="+tcti, "--tpm2-pcrs=7:sha256="+pcr7, state)
+		if out, err = cmd.CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+	})
+	if err == nil {
+		err = lent
+	}
+	return uuid, err
+}
+
+// startDebian takes the time until the root's first program runs, which prints it.
+func startDebian(ctx context.Context, s *site.Site, m vm.Machine) (time.Duration, error) {
+	box, err := s.PowerOnAs(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	defer box.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	found, err := box.Console.Expect(ctx, `^(\d+\.\d\d) \d+\.\d\d$`)
+	if err != nil {
+		return 0, err
+	}
+	seconds, err := strconv.ParseFloat(found.Groups[0], 64)
+	return time.Duration(seconds * float64(time.Second)), err
+}
+
+// startStek returns what stage1 noted of a start.
+func startStek(ctx context.Context, s *site.Site) ([]stage1.Mark, error) {
+	box, err := s.PowerOnAs(ctx, s.WithoutStick())
+	if err != nil {
+		return nil, err
+	}
+	defer box.Close()
+	if _, err := box.WaitOpened(ctx); err != nil {
+		return nil, err
+	}
+	if err := box.LogIn(ctx); err != nil {
+		return nil, err
+	}
+	b, err := box.Run(ctx, "cat "+stage1.TimelineFile)
+	if err != nil {
+		return nil, err
+	}
+	var marks []stage1.Mark
+	if err := json.Unmarshal([]byte(strings.TrimSpace(b)), &marks); err != nil || len(marks) == 0 {
+		return nil, fmt.Errorf("the box noted %q: %w", b, err)
+	}
+	return marks, nil
+}
