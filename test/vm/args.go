@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // wiring is where the parts of one power-on meet: sockets and files that only exist
@@ -126,6 +128,9 @@ func (d Disk) blockdev() string {
 		"driver": "file", "filename": d.Path, "discard": "unmap", "read-only": d.ReadOnly,
 		"cache": map[string]any{"no-flush": true},
 	}
+	if faults := d.badSectors(); faults != nil {
+		image = map[string]any{"driver": "blkdebug", "image": image, "inject-error": faults}
+	}
 	node := map[string]any{
 		"driver": d.Format, "node-name": d.Name, "file": image, "discard": "unmap", "read-only": d.ReadOnly,
 		"cache": map[string]any{"no-flush": true},
@@ -135,6 +140,17 @@ func (d Disk) blockdev() string {
 		panic("vm: a map of strings and booleans cannot be encoded: " + err.Error())
 	}
 	return string(text)
+}
+
+// badSectors are the errors that QEMU's blkdebug injects: from the start on, every time.
+func (d Disk) badSectors() []any {
+	var faults []any
+	for kind, at := range map[string]int64{"read": d.BadRead, "write": d.BadWrite} {
+		if at != 0 {
+			faults = append(faults, map[string]any{"event": "none", "iotype": kind, "sector": at / 512, "errno": int(unix.EIO)})
+		}
+	}
+	return faults
 }
 
 // device gives the -device value, without the place on a SATA controller.

@@ -54,6 +54,9 @@ type Disk struct {
 	ReadOnly  bool
 	Unplugged bool // USB only: not there at power-on, until Plug
 	BootIndex int  // 0, as on a real box: none
+	// BadRead and BadWrite are bytes from the start of the disk: reading or writing the
+	// sector there fails, as on a worn disk. 0: none.
+	BadRead, BadWrite int64
 }
 
 // Machine describes a box. Its zero value with a Dir is a box with 1 GiB of memory, two
