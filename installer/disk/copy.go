@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -16,12 +17,13 @@ import (
 const pageSize = 4096
 
 // Defaults of CopyOptions. Four MiB is where USB sticks and disks reach their full
-// rate. Flushing every 32 MiB keeps the progress honest (without it the kernel takes
-// everything into memory and the last per cent takes minutes), and is how far the
-// reading back stays behind.
+// rate. Flushing keeps the progress honest (without it a cache takes everything and the
+// last per cent takes minutes), and is how far the reading back stays behind. A fast
+// disk is not kept from its work by a flush more often than defaultPause.
 const (
 	defaultBuffer = 4 << 20
 	defaultFlush  = 32 << 20
+	defaultPause  = 500 * time.Millisecond
 )
 
 // CopyProgress is how far Copy is, in bytes from the start. Written and Verified grow
@@ -38,7 +40,7 @@ type CopyOptions struct {
 	Want       []byte // SHA-256 of the source; without it, what was read must be read back
 	From       uint64 // resume: so many bytes are on the medium already (CopyProgress.Safe); needs Want
 	BufferSize int    // bytes, 0 for the default; a multiple of 4096
-	FlushEvery uint64 // bytes, 0 for the default
+	FlushEvery uint64 // bytes, 0 for the default, which on a fast disk is more
 	// VerifyAfter reads back when everything is written, not beside it: for a medium
 	// that loses more by going back and forth than by being read a second time.
 	VerifyAfter bool
@@ -75,6 +77,8 @@ type copier struct {
 	size uint64
 	from uint64
 	opt  CopyOptions
+	// pause is the time between two flushes, at least.
+	pause time.Duration
 
 	mu  sync.Mutex
 	now CopyProgress
@@ -85,7 +89,7 @@ func (c *copier) prepare() error {
 		c.opt.BufferSize = defaultBuffer
 	}
 	if c.opt.FlushEvery == 0 {
-		c.opt.FlushEvery = defaultFlush
+		c.opt.FlushEvery, c.pause = defaultFlush, defaultPause
 	}
 	if c.opt.BufferSize < 0 || c.opt.BufferSize%pageSize != 0 {
 		return fmt.Errorf("copying: a buffer of %d bytes is not a multiple of %d", c.opt.BufferSize, pageSize)
@@ -145,7 +149,7 @@ func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error
 	if c.opt.Want == nil {
 		h = sha256.New()
 	}
-	safe := c.from
+	safe, flushed := c.from, time.Now()
 	c.progress(func(p *CopyProgress) { p.Written, p.Safe = safe, safe })
 	if !c.opt.VerifyAfter {
 		reader <- safe
@@ -159,11 +163,11 @@ func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error
 			return &CopyError{Op: "writing", Offset: off + uint64(max(n, 0)), Err: err}
 		}
 		done := off + uint64(len(b))
-		if done-safe >= c.opt.FlushEvery || done == c.size {
+		if done-safe >= c.opt.FlushEvery && time.Since(flushed) >= c.pause || done == c.size {
 			if err := c.dst.Flush(); err != nil {
 				return &CopyError{Op: "flushing", Offset: done, Err: err}
 			}
-			safe = done
+			safe, flushed = done, time.Now()
 		}
 		c.progress(func(p *CopyProgress) { p.Written, p.Safe = done, safe })
 		if safe == done && !c.opt.VerifyAfter {
