@@ -119,21 +119,21 @@ func (m Machine) diskArgs() []string {
 	return a
 }
 
-// blockdev describes the image file. Flushes are not passed on to the host's disk: what
+// blockdev describes the image file. Flushes are by itself not passed on to the host's disk: what
 // the guest has written survives a killed QEMU in the host's page cache anyway, and
 // tests on a busy host run many times faster. (So a power cut here loses nothing that
 // the guest had handed to its disk; a real disk's volatile cache is not modelled.)
 func (d Disk) blockdev() string {
 	image := map[string]any{
 		"driver": "file", "filename": d.Path, "discard": "unmap", "read-only": d.ReadOnly,
-		"cache": map[string]any{"no-flush": true},
+		"cache": map[string]any{"no-flush": !d.Flushes},
 	}
 	if faults := d.badSectors(); faults != nil {
 		image = map[string]any{"driver": "blkdebug", "image": image, "inject-error": faults}
 	}
 	node := map[string]any{
 		"driver": d.Format, "node-name": d.Name, "file": image, "discard": "unmap", "read-only": d.ReadOnly,
-		"cache": map[string]any{"no-flush": true},
+		"cache": map[string]any{"no-flush": !d.Flushes},
 	}
 	text, err := json.Marshal(node)
 	if err != nil {

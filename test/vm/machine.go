@@ -54,6 +54,9 @@ type Disk struct {
 	ReadOnly  bool
 	Unplugged bool // USB only: not there at power-on, until Plug
 	BootIndex int  // 0, as on a real box: none
+	// Flushes hands the guest's flushes on to the image file, for somebody who looks at
+	// them; see blockdev.
+	Flushes bool
 	// BadRead and BadWrite are bytes from the start of the disk: reading or writing the
 	// sector there fails, as on a worn disk. 0: none.
 	BadRead, BadWrite int64
