@@ -107,7 +107,7 @@ func TestFullRelease(t *testing.T) {
 	if where := box.run(t, "readlink /proc/$(pgrep -o -x containerd)/exe"); !strings.HasPrefix(where, "/var/lib/rancher/k3s/data/") {
 		t.Errorf("containerd runs from %s, not from the release", where)
 	}
-	if unpinned := box.run(t, "/usr/libexec/k3s/ctr images list -q labels.\"io.cri-containerd.pinned\"==pinned | grep -c docker.io/"); unpinned != "4" {
+	if unpinned := box.run(t, "/usr/libexec/k3s/ctr images list -q 'labels.\"io.cri-containerd.pinned\"==pinned' | grep -c docker.io/"); unpinned != "4" {
 		t.Errorf("%s images are kept from being collected, want 4", unpinned)
 	}
 	must(t, box.PowerCut())
