@@ -3,7 +3,8 @@
 //
 //	go run ./test/bench copy     the installer's verified copy, against dd with fsync
 //	go run ./test/bench unlock   token to mapped device, against systemd-cryptsetup
-//	go run ./test/bench start    kernel to switch_root, against Debian's dracut
+//	go run ./test/bench start    kernel to switch_root, against Debian's dracut, and
+//	                             power-on to Ready, against no encryption at all
 //	go run ./test/bench sizes    what an image is made of
 //
 // The runs of both sides alternate, so that whatever else the machine does meets both.

@@ -18,10 +18,17 @@ import (
 	"github.com/stek-edge/stek/test/vm"
 )
 
-// benchStart starts an installed box, and by turns, in the same box with a copy of its
-// disk, Debian's kernel and the initramfs of its dracut, which opens the same volume by
-// the same TPM and goes over to the same root, without verifying it. Both sides are read
-// from the clock that the kernel starts; Debian's up to the first program of the root.
+// benchStart starts an installed box up to Ready, and by turns with it two others on the
+// same machine:
+//
+//   - a copy of its disk, with Debian's kernel and the initramfs of its dracut, which opens
+//     the same volume by the same TPM and goes over to the same root, without verifying it;
+//   - a disk without any encryption, with that kernel and initramfs, and in one ext4 the
+//     same root, configuration and cluster.
+//
+// Up to switch_root both sides are read from the clock that the kernel starts, Debian's up
+// to the first program of the root; up to Ready it is the time from power-on until the
+// same program says so.
 func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	dir, err := os.MkdirTemp(dir, "stek-bench-")
 	if err != nil {
@@ -36,9 +43,13 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	if err != nil {
 		return err
 	}
-	seen, err := settled(ctx, s)
+	seen, err := installed(ctx, s)
 	if err != nil {
 		return fmt.Errorf("installing the box: %w", err)
+	}
+	plain, err := makePlain(ctx, s, kernel, initrd)
+	if err != nil {
+		return fmt.Errorf("making a disk without encryption: %w", err)
 	}
 	peer := s.WithoutStick()
 	peer.Disks[0].Path = filepath.Join(dir, "peer.img")
@@ -50,10 +61,10 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 		return fmt.Errorf("sealing the volume's key with systemd-cryptenroll: %w", err)
 	}
 	peer.Kernel, peer.Initrd, peer.Fatal = kernel, initrd, nil
-	peer.Cmdline = "root=PARTLABEL=" + disk.RootA + " ro rd.luks.name=" + uuid + "=state rd.luks.options=tpm2-device=auto" +
-		" console=ttyS0,115200 console=tty0 loglevel=4 init=/usr/bin/cat -- /proc/uptime"
+	peer.Cmdline = "root=PARTLABEL=" + disk.RootA + " ro rd.luks.name=" + uuid + "=state rd.luks.options=tpm2-device=auto " +
+		kernelOptions + " init=/usr/bin/cat -- /proc/uptime"
 
-	var debians, ours figures
+	var debians, ours, ready, plainReady figures
 	opened := map[string]figures{}
 	for range runs {
 		t, err := startDebian(ctx, s, peer)
@@ -61,14 +72,19 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 			return fmt.Errorf("starting with Debian's initramfs: %w", err)
 		}
 		debians = append(debians, t)
-		marks, err := startStek(ctx, s)
+		marks, t, err := startStek(ctx, s)
 		if err != nil {
 			return fmt.Errorf("starting stek: %w", err)
 		}
+		ready = append(ready, t)
 		for _, m := range marks {
 			opened[m.Name] = append(opened[m.Name], m.Since)
 		}
 		ours = append(ours, marks[len(marks)-1].Since)
+		if t, err = startPlain(ctx, s, plain); err != nil {
+			return fmt.Errorf("starting without encryption: %w", err)
+		}
+		plainReady = append(plainReady, t)
 	}
 	median, least, most := ratios(ours, debians)
 	fmt.Printf("start of the kernel to switch_root, in a virtual box\n  Debian's dracut      %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 0.50\n",
@@ -76,12 +92,18 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	for _, name := range []string{"stage1", "drivers loaded", "boot disk found", "volume opened", "root verified and mounted"} {
 		fmt.Printf("    %-26s at %s\n", name, opened[name])
 	}
+	median, least, most = ratios(ready, plainReady)
+	fmt.Printf("power-on to Ready, in a virtual box\n  no encryption        %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 1.10\n",
+		plainReady, ready, median, least, most)
 	return nil
 }
 
-// settled installs the box and starts it until its key is bound. It returns the PCR 7
-// that such a start has.
-func settled(ctx context.Context, s *site.Site) (pcr7 string, err error) {
+// kernelOptions are those that both sides have.
+const kernelOptions = "console=ttyS0,115200 console=tty0 loglevel=4 systemd.show_status=auto"
+
+// installed installs the box and starts it until it is Ready. It returns the PCR 7 that
+// such a start has.
+func installed(ctx context.Context, s *site.Site) (pcr7 string, err error) {
 	box, err := s.PowerOn(ctx)
 	if err != nil {
 		return "", err
@@ -170,26 +192,27 @@ func startDebian(ctx context.Context, s *site.Site, m vm.Machine) (time.Duration
 	return time.Duration(seconds * float64(time.Second)), err
 }
 
-// startStek returns what stage1 noted of a start.
-func startStek(ctx context.Context, s *site.Site) ([]stage1.Mark, error) {
+// startStek returns what stage1 noted of a start, and the time from power-on to Ready.
+func startStek(ctx context.Context, s *site.Site) ([]stage1.Mark, time.Duration, error) {
 	box, err := s.PowerOnAs(ctx, s.WithoutStick())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer box.Close()
-	if _, err := box.WaitOpened(ctx); err != nil {
-		return nil, err
+	ready, err := box.WaitReady(ctx)
+	if err != nil {
+		return nil, 0, err
 	}
 	if err := box.LogIn(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	b, err := box.Run(ctx, "cat "+stage1.TimelineFile)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	var marks []stage1.Mark
 	if err := json.Unmarshal([]byte(strings.TrimSpace(b)), &marks); err != nil || len(marks) == 0 {
-		return nil, fmt.Errorf("the box noted %q: %w", b, err)
+		return nil, 0, fmt.Errorf("the box noted %q: %w", b, err)
 	}
-	return marks, nil
+	return marks, ready.At, nil
 }

@@ -108,7 +108,7 @@ node:
   name: demo
   admin: {password-hash: "%s"}
 %sdisk:
-  match: {bus: nvme}
+  match: {serial: "%s"}
   erase: true
 encryption:
   unlock: [%s]
@@ -116,7 +116,7 @@ encryption:
 network: {offline: true}
 k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Node, s.Unlock, pin, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
+%s`, passwordHash, s.Node, DiskSerial, s.Unlock, pin, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.
