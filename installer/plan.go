@@ -95,19 +95,11 @@ func Make(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 
 // plan is Make for answers of which parts may not be built yet; those are not in it.
 func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) (*Plan, error) {
-	if inv.Firmware.Type == "raspberry-pi" {
-		return nil, &Refusal{Status: StatusMissing, Message: "installing a Raspberry Pi is not in this version of stek",
-			Remedy: "use a machine with UEFI"}
+	if refused := refuseFirmware(inv); refused != nil {
+		return nil, refused
 	}
-	if inv.Firmware.Type != "uefi" {
-		return nil, &Refusal{Status: StatusMissing,
-			Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),
-			Remedy:  "switch the firmware from legacy (CSM) to UEFI start, or use another machine"}
-	}
-	if inv.Memory < minMemory {
-		return nil, &Refusal{Status: StatusMissing,
-			Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", hardware.Size(inv.Memory), hardware.Size(minMemory)),
-			Remedy:  "add memory or use another machine"}
+	if refused := refuseMemory(inv); refused != nil {
+		return nil, refused
 	}
 	target, refusal := selectDisk(inv, a.Disk, ids)
 	if refusal != nil {
@@ -154,6 +146,30 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 	}
 	p.Steps = planSteps(p)
 	return p, nil
+}
+
+// refuseFirmware says why a machine cannot start an installed system, or nothing.
+func refuseFirmware(inv *hardware.Inventory) *Refusal {
+	switch inv.Firmware.Type {
+	case "uefi":
+		return nil
+	case "raspberry-pi":
+		return &Refusal{Status: StatusMissing, Message: "installing a Raspberry Pi is not in this version of stek",
+			Remedy: "use a machine with UEFI"}
+	}
+	return &Refusal{Status: StatusMissing,
+		Message: fmt.Sprintf("this machine starts with %s firmware, and an encrypted start needs UEFI", inv.Firmware.Type),
+		Remedy:  "switch the firmware from legacy (CSM) to UEFI start, or use another machine"}
+}
+
+// refuseMemory says why a machine has too little memory, or nothing.
+func refuseMemory(inv *hardware.Inventory) *Refusal {
+	if inv.Memory >= minMemory {
+		return nil
+	}
+	return &Refusal{Status: StatusMissing,
+		Message: fmt.Sprintf("this machine has %s of memory and a k3s node needs %s", hardware.Size(inv.Memory), hardware.Size(minMemory)),
+		Remedy:  "add memory or use another machine"}
 }
 
 // minMemory is what k3s' own requirements page names for a server, less what

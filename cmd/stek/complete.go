@@ -41,6 +41,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"keys":              folders,
 	"cache":             folders,
 	"dir":               folders,
+	"ui":                oneOf("screen\tthe whole screen", "line\tone question after another"),
 	"confirm-within":    oneOf("2m\ttwo minutes", "10m\tten minutes"),
 }
 

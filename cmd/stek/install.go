@@ -17,17 +17,22 @@ import (
 )
 
 func installCommand() *cobra.Command {
-	var answerFile, machine string
+	var answerFile, machine, ui string
 	var dryRun, onBox bool
 	cmd := &cobra.Command{
-		Use:   "install --preseed FILE",
+		Use:   "install [--preseed FILE]",
 		Short: "Install this machine",
 		Long: `Install this machine from the stick it was started from.
 
-The answers come from --preseed, or from stek/preseed.yaml on the stick. With
---dry-run the plan is printed and nothing is touched; with --machine it is made
-for a captured machine (see 'stek hardware show --output json').`,
-		Example: `  stek install --preseed site.yaml --dry-run
+The answers come from --preseed; without it they are asked for on this terminal.
+With --dry-run nothing is touched: the plan is printed, or what is asked ends with
+it. With --machine it is made for a captured machine (see 'stek hardware show
+--output json').
+
+The questions are asked on the whole screen, or one after another with --ui line, for
+screen readers and simple terminals.`,
+		Example: `  stek install --dry-run --machine test/machines/mini-pc.json
+  stek install --preseed site.yaml --dry-run
   stek install --preseed site.yaml --dry-run --machine test/machines/mini-pc.json`,
 		Args: cobra.NoArgs,
 	}
@@ -35,6 +40,7 @@ for a captured machine (see 'stek hardware show --output json').`,
 	flags.StringVar(&answerFile, "preseed", "", "the answer file")
 	flags.StringVar(&machine, "machine", "", "plan for a captured machine (needs --dry-run)")
 	flags.BoolVar(&dryRun, "dry-run", false, "print the plan and touch nothing")
+	flags.StringVar(&ui, "ui", "", "how to ask: screen or line; by itself what the terminal can do")
 	flags.BoolVar(&onBox, "on-box", false, "run as the stick's own service: find everything, talk to every console")
 	_ = flags.MarkHidden("on-box")
 	output := outputFlag(cmd)
@@ -49,7 +55,10 @@ for a captured machine (see 'stek hardware show --output json').`,
 			return usageError{errors.New("--machine names a captured machine, which can only be planned for: add --dry-run")}
 		}
 		if answerFile == "" {
-			return usageError{errors.New("name the answer file with --preseed FILE")}
+			if *output != "text" {
+				return usageError{errors.New("questions are asked in text only: name the answer file with --preseed FILE")}
+			}
+			return installAsked(cmd, ui, machine, dryRun)
 		}
 		if !dryRun {
 			return onbox.Install(cmd.Context(), answerFile, emitter(cmd.OutOrStdout(), *output))

@@ -81,6 +81,30 @@ func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
 	}
 }
 
+// Choose waits until somebody presses Enter on one of the consoles, and gives that one.
+// It gives up when ctx ends.
+func (c *Consoles) Choose(ctx context.Context, question string) (*os.File, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	chosen := make(chan *os.File, len(c.files))
+	var wg sync.WaitGroup
+	for _, f := range c.files {
+		wg.Go(func() {
+			if _, err := readSecret(ctx, f, question); err == nil {
+				chosen <- f
+			}
+		})
+	}
+	defer wg.Wait()
+	defer cancel()
+	select {
+	case f := <-chosen:
+		return f, nil
+	case <-ctx.Done():
+		return nil, ErrNobody
+	}
+}
+
 const longestAnswer = 512 // bytes; a recovery key has 71
 
 // readSecret asks on a terminal and reads one line in raw mode, echoing stars. The

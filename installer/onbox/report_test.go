@@ -98,6 +98,13 @@ func TestReportWithoutAStick(t *testing.T) {
 	}
 }
 
+// A stick without an answer file has a person asked.
+func TestSilent(t *testing.T) {
+	if !(&stick{esp: t.TempDir()}).silent() {
+		t.Error("an empty stick has an answer file")
+	}
+}
+
 // Whatever lies in place of the answer file, it is the answer file that is wrong.
 func TestAnswersThatCannotBeRead(t *testing.T) {
 	good := "stek: 1\nencryption: {unlock: [tpm2], recovery: {show: true}}\n"
@@ -107,7 +114,6 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		message string // "" for good answers
 	}{
 		{"good", write(good), ""},
-		{"none", func(*testing.T, string) {}, "there is no answer file on the stick"},
 		{"a folder", func(t *testing.T, path string) { must(t, os.MkdirAll(path, 0o755)) }, "stek/preseed.yaml cannot be read (is a directory)"},
 		{"larger than memory", func(t *testing.T, path string) {
 			write(good)(t, path)
@@ -121,6 +127,9 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			esp := t.TempDir()
 			tt.put(t, filepath.Join(esp, filepath.FromSlash(answerFile)))
+			if (&stick{esp: esp}).silent() {
+				t.Error("a person would be asked in place of the file that is there")
+			}
 			_, err := (&stick{esp: esp}).answers(t.Context(), &hardware.Inventory{}, &typist{})
 			if tt.message == "" {
 				must(t, err)

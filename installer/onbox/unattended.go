@@ -108,6 +108,9 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		return err
 	}
 	people.Say("stek %s, installer (k3s %s)", image.Version, image.K3s)
+	if s.silent() {
+		return s.attended(ctx, inv, image, rep, people)
+	}
 	answers, err := s.answers(ctx, inv, people)
 	if err != nil {
 		return err
@@ -148,11 +151,6 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 // answers reads the answer file on the stick.
 func (s *stick) answers(ctx context.Context, inv *hardware.Inventory, people installer.Person) (*Answers, error) {
 	path := filepath.Join(s.esp, filepath.FromSlash(answerFile))
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, &installer.Refusal{Status: installer.StatusInvalid,
-			Message: "there is no answer file on the stick",
-			Remedy:  "put one at " + answerFile + " on the stick's FAT partition, on any computer; 'stek preseed init' writes one"}
-	}
 	keys, err := ImageKeys("/")
 	if err != nil {
 		return nil, err

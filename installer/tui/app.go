@@ -1,0 +1,394 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/stek-edge/stek/installer"
+)
+
+// app is the full-screen program: which page is shown, where on it the person is, and the
+// state that the pages are made of. Nothing waits in Update, and nothing else changes what
+// is shown.
+type app struct {
+	ctx    context.Context
+	st     *state
+	look   look
+	styles styles
+	send   func(tea.Msg)
+
+	width, height int
+	at            int // of screens
+	rows          []row
+	focus, top    int
+	edit          textinput.Model
+	edited        string // id of the input that edit is of
+	overlay       overlay
+	cancel        context.CancelFunc // of the steps
+	left          bool
+}
+
+// overlay is what lies over a page.
+type overlay int
+
+const (
+	nothing overlay = iota
+	keysShown
+	quitAsked
+	logShown
+)
+
+type (
+	eventMsg installer.Event
+	endMsg   struct{ err error }
+)
+
+// ErrLeft says that the person ended the program before anything was done.
+var ErrLeft = &installer.Refusal{Status: installer.StatusAborted, Message: "the installation was not begun", Remedy: "start again when you like"}
+
+// Run shows the screens until the installation has ended or the person leaves. The error
+// is that of the installation, or ErrLeft.
+func Run(ctx context.Context, s Session, o Options) error {
+	a := newApp(ctx, s, lookOf(o.Env))
+	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Env), tea.WithFilter(sized))
+	a.send = p.Send
+	_, err := p.Run()
+	switch {
+	case err != nil:
+		return err
+	case a.left:
+		return ErrLeft
+	}
+	return a.st.outcome
+}
+
+func newApp(ctx context.Context, s Session, l look) *app {
+	a := &app{ctx: ctx, st: newState(s), look: l, styles: stylesOf(l), width: leastWidth, height: leastHeight, cancel: func() {}}
+	a.edit = textinput.New()
+	a.edit.Prompt = ""
+	style := textinput.DefaultStyles(true)
+	style.Cursor.Blink = false
+	style.Focused, style.Blurred = textinput.StyleState{}, textinput.StyleState{}
+	a.edit.SetStyles(style)
+	a.open(0)
+	return a
+}
+
+// sized gives a terminal that tells no size the one that every page fits into.
+func sized(_ tea.Model, msg tea.Msg) tea.Msg {
+	if size, ok := msg.(tea.WindowSizeMsg); ok && (size.Width <= 0 || size.Height <= 0) {
+		return tea.WindowSizeMsg{Width: leastWidth, Height: leastHeight}
+	}
+	return msg
+}
+
+// Init implements tea.Model.
+func (a *app) Init() tea.Cmd { return nil }
+
+// View implements tea.Model.
+func (a *app) View() tea.View {
+	v := tea.NewView(a.frame())
+	v.AltScreen = true
+	return v
+}
+
+// page is what is shown: a page of the session, or what lies over it.
+func (a *app) page() screen {
+	switch a.overlay {
+	case keysShown:
+		return screen{id: "keys", rows: keyList}
+	case quitAsked:
+		return screen{id: "quit", rows: quitQuestion}
+	case logShown:
+		return screen{id: "log", rows: logLines}
+	}
+	return a.st.page(a.at)
+}
+
+// open goes to a page of questions.
+func (a *app) open(at int) {
+	a.at, a.top = at, 0
+	a.refresh()
+	a.goTo(a.first())
+}
+
+// over lays something over the page, or takes it away.
+func (a *app) over(o overlay) {
+	a.overlay, a.top = o, 0
+	a.refresh()
+	a.goTo(a.first())
+}
+
+// refresh makes the rows anew after something changed.
+func (a *app) refresh() {
+	a.rows = a.page().rows(a.st)
+	if a.focus >= len(a.rows) || !a.rows[a.focus].takesFocus() {
+		a.focus = a.first()
+	}
+}
+
+// first is the row that a page begins with. Where nothing is left to answer, Enter goes on.
+func (a *app) first() int {
+	ready := a.st.phase == asking && a.overlay == nothing && !faulty(a.rows)
+	first := -1
+	for i, r := range a.rows {
+		switch {
+		case !r.takesFocus():
+		case ready && r.strict:
+			return i
+		case first < 0 && (r.kind != button || !a.answerable()):
+			first = i
+		}
+	}
+	return max(first, 0)
+}
+
+// answerable tells whether there is more than buttons on the page.
+func (a *app) answerable() bool {
+	return slices.ContainsFunc(a.rows, func(r row) bool { return r.takesFocus() && r.kind != button })
+}
+
+// goTo moves to a row, and makes it one that can be typed into.
+func (a *app) goTo(at int) {
+	a.focus = at
+	if at >= len(a.rows) || a.rows[at].kind != input {
+		a.edit.Blur()
+		a.edited = ""
+		return
+	}
+	r := a.rows[at]
+	a.edit.EchoMode = textinput.EchoNormal
+	if r.secret {
+		a.edit.EchoMode = textinput.EchoPassword
+	}
+	a.edit.SetValue(r.value)
+	a.edit.CursorEnd()
+	_ = a.edit.Focus()
+	a.edited = r.id
+}
+
+// move goes to the next row that takes the focus, and scrolls it into sight.
+func (a *app) move(by int) {
+	for at := a.focus + by; at >= 0 && at < len(a.rows); at += by {
+		if a.rows[at].takesFocus() {
+			a.goTo(at)
+			break
+		}
+	}
+	a.intoSight()
+}
+
+func (a *app) intoSight() {
+	body := a.height - 4
+	for i, l := range a.draw(a.width) {
+		if l.row != a.focus {
+			continue
+		}
+		a.top = min(a.top, i)
+		a.top = max(a.top, i-body+1)
+	}
+}
+
+// Update implements tea.Model.
+func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		a.width, a.height = max(msg.Width, 40), max(msg.Height, 10)
+	case eventMsg:
+		a.st.take(installer.Event(msg))
+		a.refresh()
+	case saidMsg:
+		a.st.said = append(a.st.said, strings.TrimSpace(string(msg)))
+		a.refresh()
+	case askedMsg:
+		a.st.asked = &msg.question
+		a.over(nothing)
+	case endMsg:
+		return a, a.ended(msg.err)
+	case tea.KeyPressMsg:
+		a.st.notice = ""
+		return a, a.press(msg)
+	case tea.PasteMsg:
+		if a.edited != "" {
+			return a, a.typed(msg)
+		}
+	}
+	return a, nil
+}
+
+// press follows a key.
+func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
+	switch name := key.String(); {
+	case name == "ctrl+c":
+		a.over(quitAsked)
+	case name == "ctrl+l":
+		return tea.ClearScreen
+	case name == "f3":
+		plain := !(a.look.ascii && a.look.mono)
+		a.look = look{ascii: plain, mono: plain}
+		a.styles = stylesOf(a.look)
+	case name == "f1", name == "?" && a.edited == "":
+		a.over(keysShown)
+	case name == "f2" && a.st.phase != asking:
+		a.over(logShown)
+	case name == "esc":
+		return a.escape()
+	case name == "down", name == "tab":
+		a.move(1)
+	case name == "up", name == "shift+tab":
+		a.move(-1)
+	case name == "pgdown":
+		a.top += a.height - 5 // frame keeps it within the page
+	case name == "pgup":
+		a.top = max(0, a.top-a.height+5)
+	case name == "enter", (name == "space" || name == " ") && a.edited == "":
+		return a.choose()
+	case a.edited != "":
+		return a.typed(key)
+	}
+	return nil
+}
+
+// escape goes back one step; on the first page there is none.
+func (a *app) escape() tea.Cmd {
+	switch {
+	case a.overlay != nothing:
+		a.over(nothing)
+	case a.st.phase == asking && a.at > 0:
+		a.open(a.at - 1)
+	case a.st.phase == over && a.st.outcome != nil:
+		return a.do(back)
+	}
+	return nil
+}
+
+// typed hands a key or a pasted text to the input, and the value to the answers.
+func (a *app) typed(msg tea.Msg) tea.Cmd {
+	var cmd tea.Cmd
+	a.edit, cmd = a.edit.Update(msg)
+	if r := a.rows[a.focus]; r.set != nil {
+		r.set(a.st, a.edit.Value())
+	}
+	a.refresh()
+	a.intoSight()
+	return cmd
+}
+
+// choose is Enter on the row that has the focus.
+func (a *app) choose() tea.Cmd {
+	if a.focus >= len(a.rows) {
+		return nil
+	}
+	r := a.rows[a.focus]
+	switch {
+	case r.kind == input:
+		a.move(1)
+		return nil
+	case r.strict && faulty(a.rows):
+		a.toFault()
+		return nil
+	case r.do == nil:
+		return nil
+	}
+	what := r.do(a.st)
+	a.refresh()
+	return a.do(what)
+}
+
+// toFault goes to the first row with a fault that a person can mend.
+func (a *app) toFault() {
+	for i, r := range a.rows {
+		if r.fault != "" && r.takesFocus() {
+			a.goTo(i)
+			a.intoSight()
+			return
+		}
+	}
+}
+
+// do carries out what a row asked for.
+func (a *app) do(what action) tea.Cmd {
+	switch what {
+	case next:
+		if a.at == 0 && a.st.Keyboard != nil {
+			if err := a.st.Keyboard(a.st.draft.one("node.keyboard")); err != nil {
+				a.st.notice = err.Error()
+			}
+		}
+		if a.at+1 < len(screens) {
+			a.open(a.at + 1)
+		}
+	case back:
+		a.st.phase = asking
+		a.open(a.backTo())
+	case save:
+		a.st.notice = a.st.saved()
+	case begin:
+		return a.begin()
+	case stop:
+		a.over(quitAsked)
+	case answer:
+		a.st.reply()
+		a.over(nothing)
+	case leave:
+		a.left = a.st.phase == asking || a.left
+		return tea.Quit
+	case resume:
+		a.over(nothing)
+	case quit:
+		return a.quit()
+	}
+	return nil
+}
+
+// backTo is the page to go to when answers are to be changed: the first of them.
+func (a *app) backTo() int {
+	for i, s := range screens {
+		if s.id == "disk" {
+			return i
+		}
+	}
+	return 0
+}
+
+// begin carries the plan out. The first event comes when this has returned.
+func (a *app) begin() tea.Cmd {
+	p, answers, err := a.st.plan()
+	if err != nil {
+		return a.ended(err)
+	}
+	ctx, cancel := context.WithCancel(a.ctx)
+	a.cancel = cancel
+	a.st.start(p)
+	a.over(nothing)
+	return func() tea.Msg {
+		defer cancel()
+		return endMsg{a.st.Install(ctx, answers, p, person{func(m any) { a.send(m) }}, func(e installer.Event) { a.send(eventMsg(e)) })}
+	}
+}
+
+// ended shows how the installation ended. A restart on the way is for the caller.
+func (a *app) ended(err error) tea.Cmd {
+	a.st.phase, a.st.outcome, a.st.asked = over, err, nil
+	a.over(nothing)
+	if errors.Is(err, installer.ErrRestart) {
+		return tea.Quit
+	}
+	return nil
+}
+
+// quit is a person's yes: it ends the steps, or the program where there are none.
+func (a *app) quit() tea.Cmd {
+	if a.st.phase == working {
+		a.cancel()
+		a.over(nothing)
+		return nil
+	}
+	a.left = a.st.phase == asking
+	return tea.Quit
+}

@@ -1,0 +1,81 @@
+package tui
+
+import (
+	"strings"
+
+	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// disks lists every disk, also those that cannot be taken, with what is against them:
+// who misses a disk in a list takes the wrong one.
+func disks(st *state) []row {
+	rows := []row{{kind: paragraph, text: st.t("disk.text")}}
+	chosen := false
+	for _, v := range disk.Verdicts(st.Inventory) {
+		r := row{kind: option, text: disk.Describe(v.Disk), note: onIt(st, v.Disk)}
+		m, one := disk.Exactly(st.Inventory, v.Disk)
+		switch {
+		case len(v.Reasons) > 0:
+			r.barred, r.note = true, strings.Join(v.Why, "; ")
+		case !one:
+			r.barred, r.note = true, st.t("disk.twin")
+		default:
+			r.on = st.matches(m)
+			r.do = func(st *state) action {
+				st.match(m)
+				return stay
+			}
+		}
+		chosen = chosen || r.on
+		rows = append(rows, r)
+	}
+	ahead := st.goOn()
+	if !chosen {
+		ahead.fault = st.t("disk.none")
+	}
+	return append(rows, ahead)
+}
+
+// onIt says what is on a disk now.
+func onIt(st *state, d hardware.Disk) string {
+	losses := disk.Losses(d)
+	if len(losses) == 0 {
+		return st.t("disk.empty")
+	}
+	return st.t("disk.holds", strings.Join(losses, "; "))
+}
+
+// matchPaths are the keys that a chosen disk is named by.
+var matchPaths = []string{"disk.match.serial", "disk.match.model", "disk.match.bus", "disk.match.min-size", "disk.match.max-size"}
+
+func matchValues(m preseed.Match) []string {
+	size := func(b preseed.Bytes) string {
+		if b == 0 {
+			return ""
+		}
+		return b.String()
+	}
+	return []string{m.Serial, m.Model, m.Bus, size(m.MinSize), size(m.MaxSize)}
+}
+
+// match has the answers name a disk.
+func (st *state) match(m preseed.Match) {
+	for i, value := range matchValues(m) {
+		st.draft.set(matchPaths[i], value)
+	}
+	st.typed = ""
+}
+
+// matches tells whether the answers name the disk.
+func (st *state) matches(m preseed.Match) bool {
+	named := false
+	for i, value := range matchValues(m) {
+		if st.draft.one(matchPaths[i]) != value {
+			return false
+		}
+		named = named || value != ""
+	}
+	return named
+}

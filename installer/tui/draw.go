@@ -1,0 +1,211 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/stek-edge/stek/installer"
+)
+
+// styles are what colours a page, beside its signs: nothing is told by colour alone.
+type styles struct{ title, dim, bold, green, yellow, red lipgloss.Style }
+
+func stylesOf(l look) styles {
+	if l.mono {
+		plain := lipgloss.NewStyle()
+		return styles{plain, plain, plain, plain, plain, plain}
+	}
+	colour := func(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(c)) }
+	return styles{title: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true), bold: lipgloss.NewStyle().Bold(true),
+		green: colour("2"), yellow: colour("3"), red: colour("1")}
+}
+
+// longestLine keeps texts readable on wide terminals.
+const longestLine = 110
+
+// drawn is a line of a page, and the row that it belongs to.
+type drawn struct {
+	text string
+	row  int
+}
+
+// draw makes the lines of a page's rows.
+func (a *app) draw(width int) []drawn {
+	var lines []drawn
+	width = min(width, longestLine)
+	for i, r := range a.rows {
+		if i > 0 && parted(a.rows[i-1], r) {
+			lines = append(lines, drawn{"", i})
+		}
+		for _, text := range a.drawRow(r, i == a.focus, width) {
+			lines = append(lines, drawn{text, i})
+		}
+	}
+	return lines
+}
+
+// parted tells whether an empty line stands between two rows.
+func parted(before, r row) bool {
+	return before.kind == paragraph || r.kind == heading || r.kind == button && before.kind != button || r.kind == paragraph
+}
+
+// spell gives a text in the signs that the terminal has, before it is laid out: some
+// letters become two.
+func (a *app) spell(text string) string {
+	if a.look.ascii {
+		return toASCII(text)
+	}
+	return text
+}
+
+func (a *app) drawRow(r row, focused bool, width int) []string {
+	r.text, r.note, r.fault, r.value = a.spell(r.text), a.spell(r.note), a.spell(r.fault), a.spell(r.value)
+	cursor, style := "  ", lipgloss.NewStyle()
+	if focused {
+		cursor, style = "> ", a.styles.bold
+	}
+	mark := marks(r)
+	indent := 2 + len(mark)
+	text := r.text
+	switch {
+	case r.kind == input && !focused:
+		text += ": " + shownValue(r)
+	case r.kind == input:
+		text += ": "
+		a.edit.SetWidth(max(10, width-indent-ansi.StringWidth(text)-1))
+		text += a.edit.View()
+	case r.kind == button:
+		text = "[ " + text + " ]"
+	}
+	var lines []string
+	for i, line := range wrap(text, width-indent, r.hang) {
+		switch {
+		case i == 0:
+			line = cursor + a.colour(r, mark) + style.Render(line)
+		case r.kind == paragraph:
+			line = "  " + line
+		default:
+			line = strings.Repeat(" ", indent) + style.Render(line)
+		}
+		lines = append(lines, line)
+	}
+	below := func(text string, style lipgloss.Style) {
+		for _, line := range wrap(text, width-indent-2, 0) {
+			lines = append(lines, strings.Repeat(" ", indent+2)+style.Render(line))
+		}
+	}
+	if r.note != "" && (focused || r.kind != input) {
+		below(r.note, a.styles.dim)
+	}
+	if r.fault != "" {
+		below("! "+r.fault, a.styles.red)
+	}
+	return lines
+}
+
+// marks is the sign before a row.
+func marks(r row) string {
+	switch {
+	case r.kind == option && r.barred:
+		return "(-) "
+	case r.kind == option && r.on:
+		return "(x) "
+	case r.kind == option:
+		return "( ) "
+	case r.kind == check && r.barred:
+		return "[-] "
+	case r.kind == check && r.on:
+		return "[x] "
+	case r.kind == check:
+		return "[ ] "
+	case r.kind == finding:
+		return map[installer.Light]string{installer.Green: "[ok] ", installer.Yellow: "[ !] ", installer.Red: "[no] ", "": "[  ] "}[r.light]
+	}
+	return ""
+}
+
+func (a *app) colour(r row, mark string) string {
+	switch r.light {
+	case installer.Green:
+		return a.styles.green.Render(mark)
+	case installer.Yellow:
+		return a.styles.yellow.Render(mark)
+	case installer.Red:
+		return a.styles.red.Render(mark)
+	}
+	return mark
+}
+
+func shownValue(r row) string {
+	if r.secret {
+		return strings.Repeat("*", len([]rune(r.value)))
+	}
+	return r.value
+}
+
+// wrap breaks a text into lines; hang indents what goes on.
+func wrap(text string, width, hang int) []string {
+	var lines []string
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		// The first line has all the room, what goes on has less.
+		first, rest := paragraph, ""
+		if ansi.StringWidth(paragraph) > width {
+			first, _, _ = strings.Cut(ansi.Wrap(paragraph, max(10, width), " "), "\n")
+			rest = strings.TrimLeft(paragraph[len(first):], " ")
+		}
+		lines = append(lines, first)
+		if rest == "" {
+			continue
+		}
+		for line := range strings.SplitSeq(ansi.Wrap(rest, max(10, width-hang), " "), "\n") {
+			lines = append(lines, strings.Repeat(" ", hang)+line)
+		}
+	}
+	return lines
+}
+
+// frame puts title, body and help together, to exactly the terminal's height.
+func (a *app) frame() string {
+	width, height := a.width, a.height
+	title, where := a.spell(a.st.t("title."+a.page().id)), ""
+	if a.st.phase == asking {
+		where = fmt.Sprintf("%d/%d", a.at+1, len(screens))
+	}
+	head := "stek  " + a.styles.title.Render(title)
+	head += strings.Repeat(" ", max(1, width-ansi.StringWidth(head)-len(where))) + where
+	rule := a.styles.dim.Render(strings.Repeat("─", width))
+
+	body := height - 4
+	lines := a.draw(width)
+	a.top = max(0, min(a.top, len(lines)-body))
+	shown := lines[a.top:min(len(lines), a.top+body)]
+	out := []string{head, rule}
+	for _, l := range shown {
+		out = append(out, ansi.Truncate(l.text, width, "…"))
+	}
+	for range body - len(shown) {
+		out = append(out, "")
+	}
+	foot := a.help()
+	if a.top+body < len(lines) {
+		foot = "PgDn v  " + foot
+	}
+	if a.st.notice != "" {
+		foot = a.st.notice
+	}
+	out = append(out, rule, ansi.Truncate(a.spell(foot), width, "…"))
+	text := strings.Join(out, "\n")
+	if a.look.ascii {
+		text = toASCII(text)
+	}
+	return text
+}
+
+// help is the line that is always there.
+func (a *app) help() string {
+	t := a.st.t
+	return fmt.Sprintf("Up/Down %s  Enter %s  Esc %s  ? %s  Ctrl-C %s", t("help.move"), t("help.choose"), t("help.back"), t("help.keys"), t("help.quit"))
+}

@@ -1,0 +1,73 @@
+package tui
+
+import (
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// encryption asks how the disk opens, by what this machine can do.
+func encryption(st *state) []row {
+	rows := []row{{kind: paragraph, text: st.t("encryption.text")}}
+	a, err := st.answers()
+	if err != nil {
+		a = preseed.Defaults(&preseed.Answers{})
+	}
+	for _, m := range installer.Foresee(a, st.Inventory, st.Image, st.IDs).Unlock {
+		r := row{kind: check, text: m.Method + ": " + m.Words, on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
+			do: func(st *state) action {
+				st.draft.toggle("encryption.unlock", m.Method)
+				if !st.draft.has("encryption.unlock", "tpm2") {
+					st.draft.set("encryption.tpm2.pin", "")
+				}
+				return stay
+			}}
+		if m.Can {
+			r.note = st.t("method." + m.Method)
+		}
+		rows = append(rows, r)
+	}
+	if st.draft.has("encryption.unlock", "tpm2") {
+		rows = append(rows, pin(st)...)
+	}
+	rows = append(rows, row{kind: heading, text: st.t("recovery")}, row{kind: paragraph, text: st.t("recovery.text")},
+		row{kind: check, text: st.t("recovery.show"), on: st.draft.one("encryption.recovery.show") == "true", do: func(st *state) action {
+			flip(st, "encryption.recovery.show")
+			return stay
+		}},
+		keyed(st, "encryption.recovery.recipient", st.t("recovery.recipient")))
+	ahead := st.goOn()
+	switch {
+	case len(st.draft.list("encryption.unlock")) == 0:
+		ahead.fault = st.t("encryption.none")
+	case err != nil:
+		ahead.fault = err.Error()
+	}
+	return append(rows, ahead)
+}
+
+// pin asks whether the TPM wants a PIN. The PIN itself is asked for, twice, by the step
+// that makes the volume.
+func pin(st *state) []row {
+	on := st.draft.one("encryption.tpm2.pin") != ""
+	rows := []row{{kind: check, text: st.t("pin"), note: st.t("pin.note"), on: on, do: func(st *state) action {
+		if on {
+			st.draft.set("encryption.tpm2.pin", "")
+		} else {
+			st.draft.set("encryption.tpm2.pin", "ask")
+		}
+		return stay
+	}}}
+	if !on {
+		return rows
+	}
+	return append(rows, row{kind: paragraph, text: st.t("pin.later")})
+}
+
+// flip turns a switch of the answer file.
+func flip(st *state, path string) {
+	if st.draft.one(path) == "true" {
+		st.draft.set(path, "false")
+	} else {
+		st.draft.set(path, "true")
+	}
+}

@@ -1,0 +1,70 @@
+package tui
+
+import (
+	"strings"
+
+	"github.com/stek-edge/stek/installer"
+)
+
+// confirmLength is how much of the disk's serial number is typed before it is erased.
+const confirmLength = 4
+
+// planIndent is where the text of a line of a written plan begins.
+const planIndent = 11
+
+// review shows the plan as the engine writes it, and asks for the consent.
+func review(st *state) []row {
+	p, _, err := st.plan()
+	if err != nil {
+		message, remedy := refusal(err)
+		return []row{
+			{kind: finding, light: installer.Red, text: message, note: remedy},
+			{kind: button, text: st.t("change"), do: func(*state) action { return back }},
+		}
+	}
+	var text strings.Builder
+	_ = installer.WritePlan(&text, p) // a builder takes everything
+	rows := []row{{kind: paragraph, text: strings.TrimRight(text.String(), "\n"), hang: planIndent}}
+	keep := row{kind: button, text: st.t("save"), do: func(*state) action { return save }}
+	if st.Install == nil {
+		rows = append(rows, row{kind: paragraph, text: st.t("rehearsal")}, row{kind: button, text: st.t("end"), do: func(*state) action { return leave }})
+		return st.savable(rows, keep)
+	}
+	want := confirmation(p)
+	if len(p.Disk.Erased) > 0 {
+		rows = append(rows, row{kind: finding, light: installer.Red, text: st.t("erases")})
+	}
+	ask := row{kind: input, id: "confirm", text: st.t("confirm", want), value: st.typed, set: func(st *state, value string) { st.typed = value }}
+	start := row{kind: button, text: st.t("install"), strict: true, do: func(*state) action { return begin }}
+	if !strings.EqualFold(strings.TrimSpace(st.typed), want) {
+		start.fault = st.t("confirm.first", want)
+	}
+	return st.savable(append(rows, ask, start), keep)
+}
+
+// savable adds the button that saves the answers, where there is a place for them.
+func (st *state) savable(rows []row, keep row) []row {
+	if st.Save == nil {
+		return rows
+	}
+	return append(rows, keep)
+}
+
+// confirmation is what a person types to consent: the end of the serial number that is
+// printed on the disk, or of its path where the disk tells no number.
+func confirmation(p *installer.Plan) string {
+	text := p.Disk.Chosen.Serial
+	if text == "" {
+		text = p.Disk.Chosen.Path
+	}
+	if r := []rune(text); len(r) > confirmLength {
+		return string(r[len(r)-confirmLength:])
+	}
+	return text
+}
+
+// refusal is an error as what is the case, and what to do.
+func refusal(err error) (message, remedy string) {
+	remedy = installer.RemedyOf(err)
+	return strings.TrimSuffix(err.Error(), "; "+remedy), remedy
+}

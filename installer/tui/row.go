@@ -1,0 +1,92 @@
+package tui
+
+import (
+	"slices"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// row is one line, or paragraph, of a screen.
+type row struct {
+	kind  rowKind
+	text  string // what it says
+	note  string // more about it, below
+	fault string // what is wrong with it
+	hang  int    // columns by which further lines of a long one are indented
+
+	light  installer.Light // of a finding
+	on     bool            // an option or a switch that is chosen
+	barred bool            // shown, and cannot be chosen
+
+	id     string // of an input, stable while its screen is shown
+	value  string // of an input
+	secret bool   // of an input: shown as stars
+	strict bool   // of a button: nothing on the page may be wrong
+	set    func(st *state, value string)
+	do     func(st *state) action // of an option, switch or button
+}
+
+type rowKind int
+
+const (
+	paragraph rowKind = iota
+	heading
+	finding // with a light
+	option  // one of several
+	check   // on or off
+	input
+	button
+)
+
+// takesFocus tells whether a person can go to the row.
+func (r row) takesFocus() bool {
+	return slices.Contains([]rowKind{option, check, input, button}, r.kind) && !r.barred
+}
+
+// action is what a row asks the program to do after it has changed the answers.
+type action int
+
+const (
+	stay action = iota
+	next
+	back
+	begin // the installation
+	stop
+	leave
+	save
+	answer // a step's question
+	resume // what lay below
+	quit   // a person has said yes
+)
+
+// keyed is an input for a key of the answer file, judged by its rule.
+func keyed(st *state, path, label string) row {
+	key, _ := preseed.Lookup(path)
+	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description}
+	if f := preseed.CheckValue(path, r.value); f != nil && r.value != "" {
+		r.fault = words(*f)
+	}
+	r.set = func(st *state, value string) { st.draft.set(path, value) }
+	return r
+}
+
+// word is an option that gives a key one value.
+func word(st *state, path, value, label string) row {
+	return row{kind: option, text: label, on: st.draft.one(path) == value, do: func(st *state) action {
+		st.draft.set(path, value)
+		return stay
+	}}
+}
+
+// words is a fault without the key, which the label names already.
+func words(f preseed.Fault) string {
+	if f.Remedy == "" {
+		return f.Message
+	}
+	return f.Message + "; " + f.Remedy
+}
+
+func (st *state) goOn() row {
+	return row{kind: button, text: st.t("continue"), strict: true, do: func(*state) action { return next }}
+}

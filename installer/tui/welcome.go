@@ -1,0 +1,19 @@
+package tui
+
+// welcome asks how the person wants to be spoken to, and how they type: before anything
+// secret is typed.
+func welcome(st *state) []row {
+	rows := []row{{kind: paragraph, text: st.t("welcome.text")}, {kind: heading, text: st.t("language")}}
+	for _, l := range languages {
+		rows = append(rows, row{kind: option, text: l.name, on: st.texts.tag == l.tag, do: func(st *state) action {
+			st.draft.set("node.language", l.tag)
+			st.texts = messages(l.tag)
+			return stay
+		}})
+	}
+	keyboard := keyed(st, "node.keyboard", st.t("keyboard"))
+	keyboard.set = func(st *state, value string) {
+		st.draft.set("node.keyboard", value)
+	}
+	return append(rows, row{kind: heading, text: st.t("keyboard")}, keyboard, st.goOn())
+}
