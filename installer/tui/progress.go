@@ -40,6 +40,7 @@ func (st *state) take(e installer.Event) {
 			fallthrough
 		case installer.StepDone, installer.StepSkipped, installer.StepFailed:
 			s.kind = e.Kind
+			st.said = nil // what a step said, such as a key that is shown once, goes with it
 		case installer.StepProgress:
 			s.done, s.total = e.Done, e.Total
 		}

@@ -51,7 +51,7 @@ type state struct {
 	steps   []stepView
 	log     []string
 	asked   *question // of a step
-	said    []string  // by a step, since the last question
+	said    []string  // by the step that is at work
 	outcome error
 }
 
@@ -87,10 +87,11 @@ func (st *state) start(p *installer.Plan) {
 	}
 }
 
-// reply hands what was typed to the step that asked.
+// reply hands what was typed to the step that asked. What it said stays in sight: it may
+// ask again.
 func (st *state) reply() {
 	st.asked.answer <- []byte(st.asked.typed)
-	st.asked, st.said = nil, nil
+	st.asked = nil
 }
 
 // saved saves the answers, and says where, or why not.

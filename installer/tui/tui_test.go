@@ -364,6 +364,13 @@ func TestPerson(t *testing.T) {
 	if answer := <-got; answer != "secret<nil>" {
 		t.Errorf("the step got %q", answer)
 	}
+	if !strings.Contains(plain(a), "The key is abc.") {
+		t.Error("what the step said is gone before it has ended")
+	}
+	a.Update(eventMsg{Kind: installer.StepDone, Step: installer.StepCheck})
+	if strings.Contains(plain(a), "The key is abc.") {
+		t.Error("what the step said is still there when it has ended")
+	}
 }
 
 // TestMessages: every language has every text that English has, with the same places for

@@ -25,6 +25,7 @@ type Options struct {
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
+	Silent   bool  // no answer file: a person is asked
 	DiskSize int64 // bytes, by itself 20 GB
 }
 
@@ -74,8 +75,10 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	if err := vm.CopyDisk(ctx, o.Image, s.Stick); err != nil {
 		return nil, err
 	}
-	if err := s.Answer(ctx, s.answers()); err != nil {
-		return nil, err
+	if !o.Silent {
+		if err := s.Answer(ctx, s.answers()); err != nil {
+			return nil, err
+		}
 	}
 	if err := vm.NewDisk(s.Disk, o.DiskSize); err != nil {
 		return nil, err
