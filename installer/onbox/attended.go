@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/durable"
@@ -61,7 +63,7 @@ func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image ins
 	if err != nil {
 		return err
 	}
-	defer quietKernel()()
+	defer quiet()()
 	session, err := s.session(inv, image, rep)
 	if err != nil {
 		return err
@@ -128,14 +130,26 @@ func terminalEnv(tty string) []string {
 	return []string{"TERM=linux", "LANG=C.UTF-8"}
 }
 
-// quietKernel keeps the kernel's messages off the screens, and returns what lets them on
-// again (proc_sys_kernel(5), printk).
-func quietKernel() (restore func()) {
+// Signals that have systemd show its status on the console, or not (systemd(1), SIGRTMIN+20
+// and +21; glibc's SIGRTMIN is 34).
+const (
+	statusOn  = unix.Signal(34 + 20)
+	statusOff = unix.Signal(34 + 21)
+)
+
+// quiet keeps what the kernel and systemd say off the screens, and returns what lets them
+// speak again (proc_sys_kernel(5), printk).
+func quiet() (restore func()) {
 	const knob = "/proc/sys/kernel/printk"
 	before, err := os.ReadFile(knob)
-	if err != nil {
-		return func() {}
+	if err == nil {
+		_ = os.WriteFile(knob, []byte("1"), 0)
 	}
-	_ = os.WriteFile(knob, []byte("1"), 0)
-	return func() { _ = os.WriteFile(knob, before, 0) }
+	_ = unix.Kill(1, statusOff)
+	return func() {
+		_ = unix.Kill(1, statusOn)
+		if err == nil {
+			_ = os.WriteFile(knob, before, 0)
+		}
+	}
 }
