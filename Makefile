@@ -56,9 +56,12 @@ e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
-bench: ## what stek promises to be fast at, against stock tools, in one run
+bench: image ## what stek promises to be fast at, against stock tools, in one run
 	go run ./test/bench copy
+	go run ./test/bench unlock
+	go run ./test/bench start -runs 3
 	go run ./test/bench sizes
+	go test -run '^$$' -bench . ./installer/tui
 
 powercut: ## a power cut at every write, all states (make test checks a part of them)
 	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut
