@@ -79,8 +79,8 @@ func secureBootFitness(f hardware.Firmware) Finding {
 
 func disksFitness(inv *hardware.Inventory) Finding {
 	possible := 0
-	for _, v := range disk.Verdicts(inv) {
-		if len(v.Reasons) == 0 {
+	for _, c := range disk.Choices(inv) {
+		if len(c.Reasons) == 0 && !c.Twin {
 			possible++
 		}
 	}

@@ -5,36 +5,41 @@ import (
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
-// Verdicts judges every disk of a machine for a person who chooses among them: what is
-// against a disk holds whatever the answers say.
-func Verdicts(inv *hardware.Inventory) []Verdict {
-	all := make([]Verdict, 0, len(inv.Disks))
+// Choice is a disk as a person is offered it.
+type Choice struct {
+	Verdict               // what is against it, whatever the answers say
+	Match   preseed.Match // what answers name it by
+	Twin    bool          // another disk that could be used is named by the same
+}
+
+// Choices offers every disk of a machine. A disk is named by its serial number where it
+// has one, and otherwise by model, bus and size.
+func Choices(inv *hardware.Inventory) []Choice {
+	all := make([]Choice, 0, len(inv.Disks))
+	named := map[preseed.Match]int{}
 	for _, d := range inv.Disks {
-		all = append(all, judge(d, preseed.Match{}))
+		c := Choice{Verdict: judge(d, preseed.Match{}), Match: matchOf(d)}
+		if len(c.Reasons) == 0 {
+			named[c.Match]++
+		}
+		all = append(all, c)
+	}
+	for i := range all {
+		all[i].Twin = named[all[i].Match] > 1
 	}
 	return all
 }
 
-// Exactly returns the disk.match that one disk of a machine fits and no other: its serial
-// number where it has one, and otherwise model, bus and size. ok is false when another
-// disk looks the same.
-func Exactly(inv *hardware.Inventory, d hardware.Disk) (m preseed.Match, ok bool) {
+func matchOf(d hardware.Disk) preseed.Match {
 	if d.Serial != "" {
-		m.Serial = literal(d.Serial)
-	} else {
-		size := preseed.Bytes(d.Size)
-		m = preseed.Match{Model: literal(d.Model), Bus: d.Bus, MinSize: size, MaxSize: size}
+		return preseed.Match{Serial: literal(d.Serial)}
 	}
-	for _, other := range inv.Disks {
-		if other.Path != d.Path && !other.Boot && len(judge(other, m).Reasons) == len(judge(other, preseed.Match{}).Reasons) {
-			return m, false
-		}
-	}
-	return m, true
+	size := preseed.Bytes(d.Size)
+	return preseed.Match{Model: literal(d.Model), Bus: d.Bus, MinSize: size, MaxSize: size}
 }
 
 // literal is a pattern that only the text itself fits: ? stands for one character, which
-// is close enough for the two that mean something.
+// is close enough for those that mean something in a pattern.
 func literal(text string) string {
 	b := []byte(text)
 	for i, c := range b {

@@ -25,6 +25,8 @@ type app struct {
 	width, height int
 	at            int // of screens
 	rows          []row
+	unfocused     map[int][]string // lines of rows, as drawn at a width
+	drawnAt       int
 	focus, top    int
 	edit          textinput.Model
 	edited        string // id of the input that edit is of
@@ -126,7 +128,7 @@ func (a *app) over(o overlay) {
 
 // refresh makes the rows anew after something changed.
 func (a *app) refresh() {
-	a.rows = a.page().rows(a.st)
+	a.rows, a.unfocused = a.page().rows(a.st), nil
 	if a.focus >= len(a.rows) || !a.rows[a.focus].takesFocus() {
 		a.focus = a.first()
 	}
@@ -231,7 +233,7 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 	case name == "f3":
 		plain := !(a.look.ascii && a.look.mono)
 		a.look = look{ascii: plain, mono: plain}
-		a.styles = stylesOf(a.look)
+		a.styles, a.unfocused = stylesOf(a.look), nil
 	case name == "f1", name == "?" && a.edited == "":
 		a.over(keysShown)
 	case name == "f2" && a.st.phase != asking:

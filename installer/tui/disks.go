@@ -13,18 +13,17 @@ import (
 func disks(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("disk.text")}}
 	chosen := false
-	for _, v := range disk.Verdicts(st.Inventory) {
-		r := row{kind: option, text: disk.Describe(v.Disk), note: onIt(st, v.Disk)}
-		m, one := disk.Exactly(st.Inventory, v.Disk)
+	for _, c := range disk.Choices(st.Inventory) {
+		r := row{kind: option, text: disk.Describe(c.Disk), note: onIt(st, c.Disk)}
 		switch {
-		case len(v.Reasons) > 0:
-			r.barred, r.note = true, strings.Join(v.Why, "; ")
-		case !one:
+		case len(c.Reasons) > 0:
+			r.barred, r.note = true, strings.Join(c.Why, "; ")
+		case c.Twin:
 			r.barred, r.note = true, st.t("disk.twin")
 		default:
-			r.on = st.matches(m)
+			r.on = st.matches(c.Match)
 			r.do = func(st *state) action {
-				st.match(m)
+				st.match(c.Match)
 				return stay
 			}
 		}

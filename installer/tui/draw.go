@@ -32,15 +32,26 @@ type drawn struct {
 	row  int
 }
 
-// draw makes the lines of a page's rows.
+// draw makes the lines of a page's rows. Those without the focus are kept until something
+// changes: a machine may have hundreds of disks.
 func (a *app) draw(width int) []drawn {
 	var lines []drawn
 	width = min(width, longestLine)
+	if a.unfocused == nil || a.drawnAt != width {
+		a.unfocused, a.drawnAt = map[int][]string{}, width
+	}
 	for i, r := range a.rows {
 		if i > 0 && parted(a.rows[i-1], r) {
 			lines = append(lines, drawn{"", i})
 		}
-		for _, text := range a.drawRow(r, i == a.focus, width) {
+		texts, kept := a.unfocused[i], i != a.focus
+		if !kept || texts == nil {
+			texts = a.drawRow(r, i == a.focus, width)
+		}
+		if kept {
+			a.unfocused[i] = texts
+		}
+		for _, text := range texts {
 			lines = append(lines, drawn{text, i})
 		}
 	}

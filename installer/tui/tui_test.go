@@ -465,7 +465,7 @@ func TestLines(t *testing.T) {
 				return nil
 			}
 			serial := ""
-			for _, v := range disk.Verdicts(s.Inventory) {
+			for _, v := range disk.Choices(s.Inventory) {
 				if len(v.Reasons) == 0 {
 					serial = v.Disk.Serial
 				}
@@ -508,6 +508,16 @@ func BenchmarkKey(b *testing.B) {
 	a.open(2)
 	for b.Loop() {
 		a.Update(keyNamed("down"))
+		_, _ = io.WriteString(io.Discard, a.View().Content)
+	}
+}
+
+// BenchmarkChoose takes one of 200 disks, until it is drawn.
+func BenchmarkChoose(b *testing.B) {
+	a := newApp(b.Context(), many(b), look{})
+	a.open(2)
+	for b.Loop() {
+		a.Update(keyNamed("enter"))
 		_, _ = io.WriteString(io.Discard, a.View().Content)
 	}
 }
