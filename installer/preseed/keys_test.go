@@ -165,7 +165,8 @@ func TestExplain(t *testing.T) {
 		"disk.match":                     "min-size",
 		"encryption.unlock[1]":           "Not in this version: tang",
 		"node.admin.password-hash":       "Secret",
-		"network.links":                  "Not in this version",
+		"network.vpn":                    "Not in this version",
+		"network.links":                  "(not in this version) The wireless network",
 		"network.links[0].wifi.security": "Not in this version",
 		"stek":                           "Required",
 	} {

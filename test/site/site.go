@@ -25,8 +25,9 @@ type Options struct {
 
 	Firmware vm.Firmware // by itself vm.UEFI
 	NoTPM    bool
-	Silent   bool  // no answer file: a person is asked
-	DiskSize int64 // bytes, by itself 20 GB
+	Silent   bool   // no answer file: a person is asked
+	Network  string // network's mapping in one line, by itself "{offline: true}"
+	DiskSize int64  // bytes, by itself 20 GB
 }
 
 // Site is one virtual site.
@@ -60,6 +61,9 @@ func New(ctx context.Context, o Options) (*Site, error) {
 	}
 	if o.Firmware == vm.BIOS {
 		o.Firmware = vm.UEFI
+	}
+	if o.Network == "" {
+		o.Network = "{offline: true}"
 	}
 	if o.DiskSize == 0 {
 		o.DiskSize = 20 << 30
@@ -116,10 +120,10 @@ node:
 encryption:
   unlock: [%s]
 %s  recovery: {recipient: "%s"}
-network: {offline: true}
+network: %s
 k3s: {role: server, %s}
 on-finish: reboot
-%s`, passwordHash, s.Node, DiskSerial, s.Unlock, pin, s.Recovery.Recipient(), s.K3s, s.Options.Answers)
+%s`, passwordHash, s.Node, DiskSerial, s.Unlock, pin, s.Recovery.Recipient(), s.Network, s.K3s, s.Options.Answers)
 }
 
 // Answer puts an answer file on the stick.
