@@ -4,8 +4,6 @@ package tui
 type screen struct {
 	id   string // of its title among the messages
 	rows func(st *state) []row
-	// whole takes all the room for reading: the line mode prints it in one piece.
-	whole bool
 }
 
 // screens are the pages in their order.
@@ -16,7 +14,7 @@ var screens = []screen{
 	{id: "encryption", rows: encryption},
 	{id: "network", rows: network},
 	{id: "node", rows: node},
-	{id: "review", rows: review, whole: true},
+	{id: "review", rows: review},
 }
 
 // page is what is shown now.

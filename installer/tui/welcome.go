@@ -11,9 +11,5 @@ func welcome(st *state) []row {
 			return stay
 		}})
 	}
-	keyboard := keyed(st, "node.keyboard", st.t("keyboard"))
-	keyboard.set = func(st *state, value string) {
-		st.draft.set("node.keyboard", value)
-	}
-	return append(rows, row{kind: heading, text: st.t("keyboard")}, keyboard, st.goOn())
+	return append(rows, row{kind: heading, text: st.t("keyboard")}, keyed(st, "node.keyboard", st.t("keyboard")), st.goOn())
 }
