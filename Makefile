@@ -34,7 +34,7 @@ reproduce: setup ## build the image in two clones, one with empty caches, and co
 	WARM=$(CACHE) scripts/reproduce
 
 demo: setup build ## a virtual box from power-on to Ready
-	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep)
+	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep) $(if $(TUI),-screen)
 
 test: setup lint ## every test that needs no virtual box
 	go test -race -timeout 20m ./...

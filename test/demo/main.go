@@ -3,7 +3,10 @@
 // lets the box start from its own disk, and ends when its node is Ready. It must never
 // do by itself what a person would not do with a stick and a box: see package site.
 //
-//	go run ./test/demo -cache DIR [-keep]
+// With -screen there is no answer file, and a person answers on the box's serial console,
+// which this terminal becomes.
+//
+//	go run ./test/demo -cache DIR [-keep | -screen]
 package main
 
 import (
@@ -32,6 +35,7 @@ func main() {
 	flag.StringVar(&d.dir, "dir", "build/demo", "where the virtual box lives")
 	flag.StringVar(&d.compression, "compression", "0", "zstd level of the root; 0 is the builder's own choice")
 	flag.BoolVar(&d.keep, "keep", false, "leave the box running at the end")
+	flag.BoolVar(&d.screen, "screen", false, "answer the questions on the box's console; leaves the box running")
 	flag.Parse()
 	if err := d.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -41,7 +45,7 @@ func main() {
 
 type demo struct {
 	stek, image, cache, dir, compression string
-	keep                                 bool
+	keep, screen                         bool
 	phases                               []phase
 }
 
@@ -62,19 +66,22 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	var s *site.Site
 	err := d.phase("write the stick", func() (err error) {
-		s, err = site.New(ctx, site.Options{Stek: d.stek, Image: d.image, Dir: d.dir})
+		s, err = site.New(ctx, site.Options{Stek: d.stek, Image: d.image, Dir: d.dir, Silent: d.screen})
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	fmt.Println("== processor:", s.Processor)
-	s.Machine.Outlive = d.keep
+	s.Machine.Outlive = d.keep || d.screen
 	box, err := s.PowerOn(ctx)
 	if err != nil {
 		return err
 	}
 	defer box.Close()
+	if d.screen {
+		return attach(box)
+	}
 	go follow(ctx, box)
 	if err := d.phase("install, from power-on", func() error { _, err := box.WaitInstalled(ctx); return err }); err != nil {
 		return err
