@@ -15,6 +15,7 @@ import (
 
 	"github.com/stek-edge/stek/firmware/bootcount"
 	"github.com/stek-edge/stek/firmware/secureboot"
+	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/durable"
 	"github.com/stek-edge/stek/installer/keymap"
@@ -206,7 +207,12 @@ var ErrRestart = errors.New("the machine has to start again before the installat
 // showRecovery shows the recovery key once and waits until a person says that it
 // was written down.
 func showRecovery(ctx context.Context, p Person, key vault.RecoveryKey) error {
-	p.Say("\nThe recovery key of this box. It is shown once; without it nobody can help you when the disk does not open.\n\n  %s\n", key.Reveal())
+	const about = "The recovery key of this box. It is shown once; without it nobody can help you when the disk does not open."
+	if screen, ok := p.(console.Shower); ok {
+		screen.Show(about, key.Reveal())
+	} else {
+		p.Say("\n%s\n\n  %s\n", about, key.Reveal())
+	}
 	for {
 		typed, err := p.Ask(ctx, "Write it down, then type its last eight letters:")
 		if err != nil {

@@ -14,6 +14,13 @@ type Person interface {
 	Ask(ctx context.Context, question string) ([]byte, error)
 }
 
+// Shower is a Person at a screen on which more than text can be shown.
+type Shower interface {
+	// Show shows a text that is to be copied by hand or by camera, until the step that
+	// shows it has ended.
+	Show(about, text string)
+}
+
 // NewSecret is a secret that somebody is asked to choose.
 type NewSecret struct {
 	What     string // such as "PIN of this box"

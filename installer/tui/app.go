@@ -43,6 +43,7 @@ const (
 	keysShown
 	quitAsked
 	logShown
+	pictureShown
 )
 
 type (
@@ -77,6 +78,7 @@ func newApp(ctx context.Context, s Session, l look) *app {
 	style.Cursor.Blink = false
 	style.Focused, style.Blurred = textinput.StyleState{}, textinput.StyleState{}
 	a.edit.SetStyles(style)
+	a.st.blocks = !l.ascii
 	a.open(0)
 	return a
 }
@@ -108,6 +110,8 @@ func (a *app) page() screen {
 		return screen{id: "quit", rows: quitQuestion}
 	case logShown:
 		return screen{id: "log", rows: logLines}
+	case pictureShown:
+		return screen{id: "picture", rows: picture}
 	}
 	return a.st.page(a.at)
 }
@@ -207,6 +211,9 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case saidMsg:
 		a.st.said = append(a.st.said, strings.TrimSpace(string(msg)))
 		a.refresh()
+	case shownMsg:
+		a.st.about, a.st.shown = msg.about, msg.text
+		a.refresh()
 	case askedMsg:
 		a.st.asked = &msg.question
 		a.over(nothing)
@@ -233,7 +240,8 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 	case name == "f3":
 		plain := !(a.look.ascii && a.look.mono)
 		a.look = look{ascii: plain, mono: plain}
-		a.styles, a.unfocused = stylesOf(a.look), nil
+		a.styles, a.st.blocks = stylesOf(a.look), !plain
+		a.refresh()
 	case name == "f1", name == "?" && a.edited == "":
 		a.over(keysShown)
 	case name == "f2" && a.st.phase != asking:
@@ -340,6 +348,8 @@ func (a *app) do(what action) tea.Cmd {
 	case leave:
 		a.left = a.st.phase == asking || a.left
 		return tea.Quit
+	case show:
+		a.over(pictureShown)
 	case resume:
 		a.over(nothing)
 	case quit:
@@ -376,7 +386,7 @@ func (a *app) begin() tea.Cmd {
 
 // ended shows how the installation ended. A restart on the way is for the caller.
 func (a *app) ended(err error) tea.Cmd {
-	a.st.phase, a.st.outcome, a.st.asked = over, err, nil
+	a.st.phase, a.st.outcome, a.st.asked, a.st.said, a.st.shown = over, err, nil, nil, ""
 	a.over(nothing)
 	if errors.Is(err, installer.ErrRestart) {
 		return tea.Quit

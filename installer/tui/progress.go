@@ -40,7 +40,8 @@ func (st *state) take(e installer.Event) {
 			fallthrough
 		case installer.StepDone, installer.StepSkipped, installer.StepFailed:
 			s.kind = e.Kind
-			st.said = nil // what a step said, such as a key that is shown once, goes with it
+			// What a step said or showed, such as a key that is shown once, goes with it.
+			st.said, st.about, st.shown = nil, "", ""
 		case installer.StepProgress:
 			s.done, s.total = e.Done, e.Total
 		}
@@ -57,13 +58,20 @@ func (st *state) take(e installer.Event) {
 // progress shows the steps, and what a step asks or says.
 func progress(st *state) []row {
 	var rows []row
+	if st.shown != "" {
+		rows = append(rows, row{kind: paragraph, text: st.about}, row{kind: paragraph, text: st.shown})
+	}
 	if st.asked != nil {
 		for _, text := range st.said {
 			rows = append(rows, row{kind: paragraph, text: text})
 		}
 		ask := row{kind: input, id: "answer", text: st.asked.text, value: st.asked.typed, secret: true,
 			set: func(st *state, value string) { st.asked.typed = value }}
-		return append(rows, ask, row{kind: button, text: st.t("continue"), do: func(*state) action { return answer }})
+		rows = append(rows, ask, row{kind: button, text: st.t("continue"), do: func(*state) action { return answer }})
+		if st.shown != "" && st.blocks {
+			rows = append(rows, row{kind: button, text: st.t("picture"), do: func(*state) action { return show }})
+		}
+		return rows
 	}
 	for _, s := range st.steps {
 		rows = append(rows, s.row(st))
@@ -119,6 +127,11 @@ type person struct{ send func(any) }
 type saidMsg string
 
 type askedMsg struct{ question }
+
+type shownMsg struct{ about, text string }
+
+// Show implements console.Shower.
+func (p person) Show(about, text string) { p.send(shownMsg{about, text}) }
 
 // Say implements installer.Person.
 func (p person) Say(format string, args ...any) { p.send(saidMsg(fmt.Sprintf(format, args...))) }

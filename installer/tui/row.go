@@ -57,6 +57,7 @@ const (
 	save
 	answer // a step's question
 	resume // what lay below
+	show   // what a step shows, as a picture
 	quit   // a person has said yes
 )
 

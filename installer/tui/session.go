@@ -52,6 +52,9 @@ type state struct {
 	log     []string
 	asked   *question // of a step
 	said    []string  // by the step that is at work
+	about   string    // what it shows
+	shown   string    // what it shows, to be copied
+	blocks  bool      // the terminal has the signs that a picture is made of
 	outcome error
 }
 
@@ -81,7 +84,7 @@ func (st *state) plan() (*installer.Plan, *preseed.Answers, error) {
 
 // start shows the steps of a plan that begins.
 func (st *state) start(p *installer.Plan) {
-	st.phase, st.outcome, st.steps, st.log, st.said = working, nil, nil, nil, nil
+	st.phase, st.outcome, st.steps, st.log, st.said, st.shown = working, nil, nil, nil, nil, ""
 	for _, s := range p.Steps {
 		st.steps = append(st.steps, stepView{name: s.Name, words: s.Words})
 	}

@@ -349,7 +349,7 @@ func TestPerson(t *testing.T) {
 	p := person{func(m any) { a.send(m) }}
 	got := make(chan string, 1)
 	go func() {
-		p.Say("The key is abc.")
+		p.Show("The key", "The key is abc.")
 		b, err := p.Ask(t.Context(), "Type the first group:")
 		got <- fmt.Sprint(string(b), err)
 	}()
@@ -360,7 +360,12 @@ func TestPerson(t *testing.T) {
 	if !strings.Contains(frame, "The key is abc.") || !strings.Contains(frame, "Type the first group:") || !strings.Contains(frame, "******") || strings.Contains(frame, "secret") {
 		t.Errorf("the question:\n%s", frame)
 	}
-	press(t, a, "enter", "enter")
+	choose(t, a, a.st.t("picture"))
+	if frame := plain(a); !strings.Contains(frame, "█") || strings.Contains(frame, "The key is abc.") {
+		t.Errorf("the picture:\n%s", frame)
+	}
+	press(t, a, "esc")
+	choose(t, a, a.st.t("continue"))
 	if answer := <-got; answer != "secret<nil>" {
 		t.Errorf("the step got %q", answer)
 	}
