@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,9 +122,10 @@ func (r *room) copies(t *testing.T) vm.Machine {
 	}
 	m.TPM = &vm.TPM{Dir: filepath.Join(m.Dir, "tpm"), Held: true}
 	disk := filepath.Join(m.Dir, "disk.img")
-	if err := vm.CopyDisk(t.Context(), m.Disks[0].Path, disk); err != nil {
+	if err := vm.CopyDisk(t.Context(), r.site.Disk, disk); err != nil {
 		t.Fatal(err)
 	}
+	m.Disks = slices.Clone(m.Disks) // the site's own are behind it
 	m.Disks[0].Path = disk
 	return m
 }
