@@ -75,7 +75,7 @@ func (r *room) door(t *testing.T) {
 		r.thief(t, b).findsItShut(t, genuine)
 	})
 
-	t.Run("in the installer, from a stick of the same image", func(t *testing.T) {
+	t.Run("in the installer from a stick of the same image", func(t *testing.T) {
 		m := r.copies(t)
 		stick := filepath.Join(m.Dir, "stick.img")
 		if err := vm.CopyDisk(t.Context(), r.site.Image, stick); err != nil {
@@ -91,7 +91,7 @@ func (r *room) door(t *testing.T) {
 // otherSystem starts another system on a box without Secure Boot, from where the
 // thief likes. Every word of the genuine PCR 11 is public, and so is replayed.
 func (r *room) otherSystem(t *testing.T) {
-	t.Run("another system, which replays PCR 11", func(t *testing.T) {
+	t.Run("another system that replays PCR 11", func(t *testing.T) {
 		kernel, err := testimage.TestKernel(t.Context())
 		if err != nil {
 			t.Fatal(err)
