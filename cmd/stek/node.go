@@ -8,6 +8,8 @@ import (
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/node"
+	"github.com/stek-edge/stek/installer/stage1"
+	"github.com/stek-edge/stek/installer/tpm"
 )
 
 const (
@@ -22,7 +24,7 @@ func nodeCommand() *cobra.Command {
 		Long: `Look after the installed node that this runs on. All but status are run by the node
 itself, at each start.`,
 	}
-	cmd.AddCommand(nodeStatusCommand(), nodeSettleCommand(), nodeBlessCommand(), nodeAnnounceCommand())
+	cmd.AddCommand(nodeStatusCommand(), nodeSettleCommand(), nodeBlessCommand(), nodeAnnounceCommand(), nodeCloseTPMCommand())
 	return cmd
 }
 
@@ -73,6 +75,26 @@ screen and on every serial line. Until then, say there what is waited for.`,
 		func(cmd *cobra.Command, facts *node.Facts, fw node.Firmware) error {
 			return node.Announce(cmd.Context(), facts, fw, console.Open())
 		})
+}
+
+// nodeCloseTPMCommand is for the installer too, which is no node.
+func nodeCloseTPMCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "close-tpm", Short: "Close a TPM that came late (run when it appears)",
+		Long: `Measure into the TPM that the start of this system is over, so that it gives away no key
+of the disk. stage1 does this at each start; here it is done for a TPM that appeared
+after stage1 had gone. It lasts until the machine starts again.`,
+		Args:    cobra.NoArgs,
+		Example: "  stek node close-tpm",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			chip, err := tpm.Open(tpmDevice)
+			if err != nil {
+				return err
+			}
+			defer chip.Close()
+			return stage1.CloseTPM(cmd.Context(), chip, stage1.TPMClosedFile)
+		},
+	}
 }
 
 // nodeAction is a command that needs to know the node that it runs on.

@@ -16,6 +16,9 @@ func TestEveryUnitIsWantedByATarget(t *testing.T) {
 	if got := links[unitDir+"/sysinit.target.wants/stek-first-start.service"]; got != "../stek-first-start.service" {
 		t.Errorf("stek-first-start.service is not enabled: %q", got)
 	}
+	if got := links[unitDir+"/dev-tpmrm0.device.wants/stek-close-tpm.service"]; got != "../stek-close-tpm.service" {
+		t.Errorf("stek-close-tpm.service does not come with the TPM: %q", got)
+	}
 	for p := range files {
 		if p[0] == '/' {
 			t.Errorf("%s begins with a slash", p)

@@ -251,5 +251,8 @@ func (s *stage1) leaveNotes() error {
 	if err := os.WriteFile(note, []byte(s.disk.Device+"\n"), 0o644); err != nil {
 		return err
 	}
+	if err := s.noteTPM(TPMClosedFile); err != nil {
+		return err
+	}
 	return s.line.save(TimelineFile)
 }

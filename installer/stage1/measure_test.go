@@ -3,6 +3,8 @@ package stage1
 import (
 	"bytes"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/tpm"
@@ -24,6 +26,41 @@ func TestLateTPMIsCapped(t *testing.T) {
 			t.Fatalf("with a late TPM: capped %v, %v", s.capped, err)
 		}
 	}
+	closedForWhatRuns(t, open)
+}
+
+// TestTPMAfterStage1 is about a TPM that the running system gets to see first.
+func TestTPMAfterStage1(t *testing.T) {
+	emu := swtpm.Start(t)
+	open := func() (*tpm.Device, error) { return tpm.Open("swtpm:" + emu.Socket) }
+	chip, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chip.Close()
+	note := filepath.Join(t.TempDir(), "tpm-closed")
+	if err := CloseTPM(t.Context(), chip, note); err != nil {
+		t.Fatal(err)
+	}
+	closedForWhatRuns(t, open)
+	if _, err := os.Stat(note); err != nil {
+		t.Error(err)
+	}
+
+	// A chip that does not take the measurement is not noted as closed.
+	emu.Stop()
+	note += "-not"
+	if err := CloseTPM(t.Context(), chip, note); err == nil {
+		t.Error("a TPM that is gone was closed")
+	}
+	if _, err := os.Stat(note); err == nil {
+		t.Error("it was noted as closed")
+	}
+}
+
+// closedForWhatRuns checks that stage1's last words are in PCR 11 and 15.
+func closedForWhatRuns(t *testing.T, open func() (*tpm.Device, error)) {
+	t.Helper()
 	chip, err := open()
 	if err != nil {
 		t.Fatal(err)

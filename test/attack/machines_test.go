@@ -5,17 +5,22 @@ package attack
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/images/builder"
 	"github.com/stek-edge/stek/images/esp"
+	"github.com/stek-edge/stek/test/eventlog"
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/swtpm"
 	"github.com/stek-edge/stek/test/vm"
@@ -26,12 +31,13 @@ import (
 type room struct {
 	site     *site.Site
 	recovery string
+	events   []eventlog.Event // what the firmware measured at the last start
 }
 
-// settledWithin bounds the part of a start after the disk was opened.
+// settledWithin bounds what a screen is waited for after the disk was opened.
 const settledWithin = 15 * time.Minute
 
-// newRoom installs a box and starts it twice from its disk, until its key is bound.
+// newRoom installs a box and starts it from its disk until its key is bound.
 func newRoom(t *testing.T, o site.Options) *room {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -44,36 +50,51 @@ func newRoom(t *testing.T, o site.Options) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := &room{site: s}
 	for _, m := range []vm.Machine{s.Machine, s.WithoutStick()} {
 		b, err := s.PowerOnAs(ctx, m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(m.Disks) > 1 {
-			_, err = b.WaitInstalled(ctx)
-		}
-		if err == nil {
-			_, err = b.WaitOpened(ctx)
-		}
-		if err == nil { // the keys are settled before anybody can log in
-			waiting, cancel := context.WithTimeout(ctx, settledWithin)
-			_, err = b.Console.ExpectPrompt(waiting, `login: $`)
-			cancel()
-		}
-		if err != nil {
+		if err := r.comeToRest(ctx, b, len(m.Disks) > 1); err != nil {
 			keep(t, b)
 			t.Fatal(err)
 		}
-		t.Logf("the box has come up at %.0f s of this power-on", b.Uptime().Seconds())
+		t.Logf("the box has come to rest at %.0f s of this power-on", b.Uptime().Seconds())
 		if err := b.PowerCut(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r := &room{site: s}
 	if r.recovery, err = s.RecoveryKey(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// comeToRest waits for a start from the disk. Its keys are settled before anybody can log
+// in. That a start was good is said at its end, after k3s; here it is said at once.
+func (r *room) comeToRest(ctx context.Context, b *site.Box, installs bool) error {
+	if installs {
+		if _, err := b.WaitInstalled(ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := b.WaitOpened(ctx); err != nil {
+		return err
+	}
+	if err := b.LogIn(ctx); err != nil {
+		return err
+	}
+	log, err := b.Run(ctx, "stek node bless >/dev/null && sync && base64 -w 400 /sys/kernel/security/tpm0/binary_bios_measurements")
+	if err != nil {
+		return err
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(log, "\n", ""))
+	if err != nil {
+		return fmt.Errorf("the firmware's event log: %w", err)
+	}
+	r.events, err = eventlog.Parse(raw)
+	return err
 }
 
 func keep(t *testing.T, b *site.Box) {
@@ -99,11 +120,12 @@ func (r *room) copies(t *testing.T) vm.Machine {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	m.TPM = &vm.TPM{Dir: filepath.Join(m.Dir, "tpm")}
+	m.TPM = &vm.TPM{Dir: filepath.Join(m.Dir, "tpm"), Held: true}
 	disk := filepath.Join(m.Dir, "disk.img")
-	if err := vm.CopyDisk(t.Context(), m.Disks[0].Path, disk); err != nil {
+	if err := vm.CopyDisk(t.Context(), r.site.Disk, disk); err != nil {
 		t.Fatal(err)
 	}
+	m.Disks = slices.Clone(m.Disks) // the site's own are behind it
 	m.Disks[0].Path = disk
 	return m
 }
@@ -192,11 +214,7 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 	t.Run("command line handed to the stub", func(t *testing.T) {
 		m := r.copies(t)
 		disk := m.Disks[0].Path
-		found, err := builder.Inspect(disk)
-		if err != nil {
-			t.Fatal(err)
-		}
-		entry := fmt.Sprintf("title evil\nefi /%s\noptions %s loglevel=3\n", esp.Kernel("a", 0), found.Cmdline)
+		entry := fmt.Sprintf("title evil\nefi /%s\noptions %s loglevel=3\n", esp.Kernel("a", 0), kernelOf(t, disk).Cmdline())
 		put(t, disk, "loader/entries/evil.conf", []byte(entry))
 		put(t, disk, esp.LoaderConf, []byte("timeout 0\ndefault evil.conf\n"))
 		b := powerOn(t, r, m)
@@ -204,38 +222,27 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 		opensWithKey(t, b, r.recovery)
 	})
 
-	t.Run("edited system image", func(t *testing.T) {
-		m := r.copies(t)
-		disk := m.Disks[0].Path
-		kernel := esp.Kernel("a", 0)
-		raw, err := builder.ReadFile(disk, kernel)
-		if err != nil {
-			t.Fatal(err)
-		}
-		edited := bytes.Replace(raw, []byte("PRETTY_NAME=\"stek"), []byte("PRETTY_NAME=\"Stek"), 1)
-		if bytes.Equal(raw, edited) {
-			t.Fatal("nothing was edited")
-		}
-		put(t, disk, kernel, edited)
-		b := powerOn(t, r, m)
-		asks(t, b, "- tpm2 (slot 3): the TPM's policy does not hold: a PCR changed (PCR 4, 11 changed)", "  "+loader4+"; "+image11+ifMeant)
-		opensWithKey(t, b, r.recovery)
-	})
+	for _, e := range edits {
+		t.Run("edited "+e.name, func(t *testing.T) {
+			m := r.copies(t)
+			e.apply(t, m.Disks[0].Path)
+			b := powerOn(t, r, m)
+			asks(t, b, "- tpm2 (slot 3): the TPM's policy does not hold: a PCR changed (PCR 4, 11 changed)", "  "+loader4+"; "+image11+ifMeant)
+			if e.name == "initramfs" {
+				opensWithKey(t, b, r.recovery)
+			}
+		})
+	}
 
 	t.Run("volume replaced by one with the same UUID", func(t *testing.T) {
 		m := r.copies(t)
-		offset := statePartition(t, m.Disks[0].Path)
-		head := make([]byte, 4096)
-		if err := at(m.Disks[0].Path, func(f *os.File) error { _, err := f.ReadAt(head, offset); return err }); err != nil {
-			t.Fatal(err)
-		}
-		uuid := string(bytes.TrimRight(head[168:208], "\x00")) // LUKS2 on-disk format, section 2.1
+		uuid := r.volume(t).uuid()
 		evil, key := newVolume(t, uuid)
 		image, err := os.ReadFile(evil.Device)
 		if err != nil {
 			t.Fatal(err)
 		}
-		overwrite(t, m.Disks[0].Path, image, offset)
+		overwrite(t, m.Disks[0].Path, image, statePartition(t, m.Disks[0].Path))
 		b := powerOn(t, r, m)
 		asks(t, b, "- tpm2: the volume has no slot for this")
 		if err := b.Console.Send(key.Reveal()); err != nil {
@@ -259,12 +266,9 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 		if err := vm.NewDisk(evil, 64<<20); err != nil {
 			t.Fatal(err)
 		}
-		for _, words := range [][]string{
-			{"sgdisk", "-n", "4:2048:0", "-c", "4:state", "-t", "4:CA7D7CCB-63ED-4C53-861C-1742536059CC", evil},
-		} {
-			if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
+		out, err := exec.Command("sgdisk", "-n", "4:2048:0", "-c", "4:state", "-t", "4:CA7D7CCB-63ED-4C53-861C-1742536059CC", evil).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
 		}
 		volume, _ := newVolume(t, "")
 		image, err := os.ReadFile(volume.Device)
@@ -308,6 +312,10 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 		says(t, b, "This machine cannot start: mounting the root file system: input/output error (the image on /dev/nvme0n1p2 is damaged or does not belong to this kernel; write it again)")
 	})
 
+	r.door(t)
+	r.otherSystem(t)
+	r.lateTPM(t)
+
 	t.Run("three power cuts while it opens", func(t *testing.T) {
 		m := r.copies(t)
 		for range 3 {
@@ -315,7 +323,7 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 			if o, err := b.WaitOpened(t.Context()); err != nil || o.Groups[0] != "tpm2" {
 				t.Fatalf("opened by %v, %v", o.Groups, err)
 			}
-			if err := b.PowerCut(); err != nil {
+			if err := b.Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -330,16 +338,13 @@ func TestFullWithoutSecureBoot(t *testing.T) {
 func TestFullSecureBoot(t *testing.T) {
 	r := newRoom(t, site.Options{Firmware: vm.UEFISecureBoot, Answers: "boot: {secure-boot: enrol}\n"})
 
-	t.Run("edited system image", func(t *testing.T) {
-		m := r.copies(t)
-		disk, kernel := m.Disks[0].Path, esp.Kernel("a", 0)
-		raw, err := builder.ReadFile(disk, kernel)
-		if err != nil {
-			t.Fatal(err)
-		}
-		put(t, disk, kernel, bytes.Replace(raw, []byte("PRETTY_NAME=\"stek"), []byte("PRETTY_NAME=\"Stek"), 1))
-		refusedByFirmware(t, powerOn(t, r, m))
-	})
+	for _, e := range edits {
+		t.Run("edited "+e.name, func(t *testing.T) {
+			m := r.copies(t)
+			e.apply(t, m.Disks[0].Path)
+			refusedByFirmware(t, powerOn(t, r, m))
+		})
+	}
 
 	t.Run("Secure Boot switched off", func(t *testing.T) {
 		m := r.copies(t)
@@ -360,6 +365,8 @@ func TestFullSecureBoot(t *testing.T) {
 		}
 		refusedByFirmware(t, powerOn(t, r, m))
 	})
+
+	r.door(t)
 }
 
 // refusedByFirmware waits for the firmware's verdict, and sees that no kernel ran.
@@ -379,12 +386,69 @@ func refusedByFirmware(t *testing.T, b *site.Box) {
 	}
 }
 
+// edit changes one section of the system image without damage to what it does.
+type edit struct {
+	name   string
+	change func(image []byte)
+}
+
+var edits = []edit{
+	{"command line", swap("loglevel=4", "loglevel=5")},
+	{"description", swap("PRETTY_NAME=\"stek", "PRETTY_NAME=\"Stek")},
+	// The kernel's version as its header has it, outside of the packed part.
+	{"kernel", swap("debian-kernel@lists.debian.org", "Debian-kernel@lists.debian.org")},
+	// Zeros may follow an archive. In the file they are there already, as padding.
+	{"initramfs", func(image []byte) {
+		header := image[bytes.Index(image, []byte(".initrd\x00")):] // of the section: name, size, …, size in the file
+		size, padded := binary.LittleEndian.Uint32(header[8:]), binary.LittleEndian.Uint32(header[16:])
+		binary.LittleEndian.PutUint32(header[8:], min(size+4, padded))
+	}},
+}
+
+func swap(old, new string) func([]byte) {
+	return func(image []byte) {
+		if i := bytes.Index(image, []byte(old)); i >= 0 {
+			copy(image[i:], new)
+		}
+	}
+}
+
+func (e edit) apply(t *testing.T, disk string) {
+	t.Helper()
+	image := read(t, disk, esp.Kernel("a", 0))
+	edited := bytes.Clone(image)
+	e.change(edited)
+	if bytes.Equal(image, edited) {
+		t.Fatal("nothing was edited")
+	}
+	put(t, disk, esp.Kernel("a", 0), edited)
+}
+
+// kernelOf is the system image on a disk.
+func kernelOf(t *testing.T, disk string) *uki.Image {
+	t.Helper()
+	image, err := uki.Parse(read(t, disk, esp.Kernel("a", 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
 // withTPM runs commands of tpm2-tools on a machine's TPM while the machine is off.
 func withTPM(t *testing.T, m vm.Machine, commands ...string) {
 	t.Helper()
 	played := &box{t: t, emu: swtpm.StartIn(t, m.TPM.Dir)}
 	played.tools(commands...)
 	played.emu.Stop()
+}
+
+func read(t *testing.T, disk, name string) []byte {
+	t.Helper()
+	content, err := builder.ReadFile(disk, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 func put(t *testing.T, disk, name string, content []byte) {

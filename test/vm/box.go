@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ type Box struct {
 	qemu   *process
 	swtpm  *process
 	wires  []*wirePort
+	held   []io.Closer // of a TPM that keeps its power
 	unbind func() bool // from the context
 	off    chan struct{}
 	close  sync.Once
@@ -163,7 +165,7 @@ func (b *Box) openConsole(socket, log string) (*Console, error) {
 // closes; the grace lets it finish writing its state, as a chip does.
 func (b *Box) watch() {
 	<-b.qemu.done
-	if b.swtpm != nil {
+	if b.swtpm != nil && !b.Machine.TPM.Held {
 		select {
 		case <-b.swtpm.done:
 		case <-time.After(500 * time.Millisecond):
@@ -197,6 +199,12 @@ func (b *Box) release() {
 	}
 	for _, w := range b.wires {
 		w.close()
+	}
+	for _, c := range b.held {
+		c.Close()
+	}
+	if b.swtpm != nil && b.Machine.TPM.Held {
+		b.swtpm.kill() // a child that cannot be killed stays in Children
 	}
 	if b.run != "" && !b.detached {
 		os.RemoveAll(b.run)

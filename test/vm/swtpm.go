@@ -17,6 +17,9 @@ type TPM struct {
 	Dir string // absolute state directory; by itself "tpm" in the machine's Dir
 	TIS bool   // a FIFO interface (tpm-tis), as discrete chips have; by itself CRB
 
+	// Held lets the chip keep its power when the box is off, until Close: see Box.HoldTPM.
+	Held bool
+
 	// Manufacturer is a directory with a certificate authority, made when missing.
 	// With it, a new TPM gets an endorsement key certificate and a platform
 	// certificate from it (swtpm_setup), in the NV indices of the TCG EK Credential
@@ -88,13 +91,16 @@ func writeAuthority(dir string) (config string, err error) {
 }
 
 // start runs swtpm for one power-on; it listens on the socket when start returns. QEMU
-// talks to it over the control channel, and its going ends it.
+// talks to it over the control channel, and its going ends it, unless it is held.
 func (t TPM) start(ctx context.Context, socket, logs string, outlive bool) (*process, error) {
 	if err := t.manufacture(ctx); err != nil {
 		return nil, err
 	}
-	p, err := startProcess(logs, outlive, "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+t.Dir,
-		"--ctrl", "type=unixio,path="+socket, "--terminate")
+	args := []string{"socket", "--tpm2", "--tpmstate", "dir=" + t.Dir, "--ctrl", "type=unixio,path=" + socket}
+	if !t.Held {
+		args = append(args, "--terminate")
+	}
+	p, err := startProcess(logs, outlive, "swtpm", args...)
 	if err != nil {
 		return nil, err
 	}

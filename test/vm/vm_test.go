@@ -2,6 +2,7 @@ package vm_test
 
 import (
 	"context"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/test/testimage"
 	"github.com/stek-edge/stek/test/vm"
 )
@@ -199,6 +201,48 @@ func TestTPMStateOutlivesPower(t *testing.T) {
 	}
 	if kept := ask(t, box, "nv"); kept != "kept over power" {
 		t.Errorf("the NV index holds %q after a power cut", kept)
+	}
+}
+
+// TestHeldTPM: the PCRs of a machine that is off can be read from a TPM that is not.
+func TestHeldTPM(t *testing.T) {
+	m := guestMachine(t)
+	m.Dir = t.TempDir()
+	m.TPM = &vm.TPM{Held: true}
+	box := boot(t, m)
+	if answer := ask(t, box, "extend 15"); answer != "done" {
+		t.Fatalf("extend 15: %s", answer)
+	}
+	extended := ask(t, box, "pcr 15")
+	path, err := box.HoldTPM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !box.Off() {
+		t.Error("the machine runs on")
+	}
+	chip, err := tpm.Open("swtpm:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer chip.Close()
+	for range 2 {
+		now, err := chip.ReadPCRs(t.Context(), 15)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(now[15]); !strings.EqualFold(got, extended) {
+			t.Errorf("PCR 15 is %s, the machine said %s", got, extended)
+		}
+	}
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := vm.Children(); len(left) > 0 {
+		t.Errorf("after Close these still run: %v", left)
+	}
+	if _, err := new(vm.Box).HoldTPM(); err == nil {
+		t.Error("a box without a TPM has one that is held")
 	}
 }
 
