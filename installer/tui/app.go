@@ -310,14 +310,19 @@ func (a *app) choose() tea.Cmd {
 	return a.do(what)
 }
 
-// toFault goes to the first row with a fault that a person can mend.
+// toFault goes to what is to be mended: the row with a fault, or where a button has it,
+// because something else is missing, the first row that can be answered.
 func (a *app) toFault() {
 	for i, r := range a.rows {
-		if r.fault != "" && r.takesFocus() {
-			a.goTo(i)
-			a.intoSight()
-			return
+		if r.fault == "" || !r.takesFocus() {
+			continue
 		}
+		if r.kind == button {
+			i = a.first()
+		}
+		a.goTo(i)
+		a.intoSight()
+		return
 	}
 }
 

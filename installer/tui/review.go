@@ -37,7 +37,7 @@ func review(st *state) []row {
 	ask := row{kind: input, id: "confirm", text: st.t("confirm", want), value: st.typed, set: func(st *state, value string) { st.typed = value }}
 	start := row{kind: button, text: st.t("install"), strict: true, do: func(*state) action { return begin }}
 	if !strings.EqualFold(strings.TrimSpace(st.typed), want) {
-		start.fault = st.t("confirm.first", want)
+		ask.fault = st.t("confirm.first", want)
 	}
 	return st.savable(append(rows, ask, start), keep)
 }

@@ -267,6 +267,9 @@ func TestConsent(t *testing.T) {
 			if cmd := press(t, a, "enter"); cmd != nil {
 				a.Update(cmd())
 			}
+			if !tt.begins && a.rows[a.focus].id != "confirm" {
+				t.Errorf("what is to be mended does not have the focus:\n%s", plain(a))
+			}
 			if began != tt.begins {
 				t.Errorf("typed %q: begun %v, want %v\n%s", typed, began, tt.begins, plain(a))
 			}

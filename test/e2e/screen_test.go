@@ -58,7 +58,7 @@ func TestFullScreen(t *testing.T) {
 		{`How the box reaches others`, up + enter + down + enter},
 		{`stek-\{serial\}`, enter},
 		{`check the image on the stick`, "0002" + enter + enter},
-		{`type 0001 above first`, strings.Repeat("\b", 4) + "0001" + enter + enter},
+		{`type 0001 here first`, strings.Repeat("\b", 4) + "0001" + enter + enter},
 	} {
 		phase(t, page.shows, func() (vm.Match, error) { return box.sees(t, page.shows) })
 		must(t, box.Console.Type(page.keys))
