@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -103,13 +104,21 @@ func (d *Device) sysName() (string, error) {
 
 // OpenPartition opens one partition of a disk for this program alone, after the
 // kernel has read the table (Rescan), and makes sure that it is where the layout
-// says. The disk itself must be closed by then.
+// says. The disk itself must be closed by then. udev has the kernel read the table once
+// more when somebody who wrote to the disk closes it, and for a moment then there are no
+// partitions: they are waited for.
 func OpenPartition(roots hardware.Roots, disk string, p Part) (*Device, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), rescanLimit)
+	defer cancel()
 	node := PartitionPath(disk, p.Number)
-	if err := partitionReady(roots, disk, p); err != nil {
-		return nil, fmt.Errorf("opening the partition %s: %w", p.Name, err)
-	}
-	d, err := openDevice(roots, node)
+	var d *Device
+	err := retry(ctx, func() (err error) {
+		if err := partitionReady(roots, disk, p); err != nil {
+			return fmt.Errorf("opening the partition %s: %w", p.Name, err)
+		}
+		d, err = openDevice(roots, node)
+		return err
+	}, func(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENXIO) })
 	if err != nil {
 		return nil, err
 	}

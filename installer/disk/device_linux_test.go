@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -81,6 +82,32 @@ func TestDevice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// udev has the kernel read the table anew once the disk is closed: for a moment there are
+// no partitions.
+func TestPartitionComesBack(t *testing.T) {
+	node := loop(t, MinDiskSize, "512")
+	roots := hardware.Host()
+	d, err := openDevice(roots, node)
+	must(t, err)
+	l := mkLayout(t, d.Size(), d.SectorSize())
+	must(t, Partition(context.Background(), d, l, PartitionOptions{}))
+	must(t, d.Close())
+	tool(t, "partx", "--delete", node)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		time.Sleep(300 * time.Millisecond)
+		if out, err := exec.Command("partx", "--add", node).CombinedOutput(); err != nil {
+			t.Errorf("bringing the partitions back: %v: %s", err, out)
+		}
+	}()
+	defer func() { <-back }()
+	root, _ := l.Part(RootA)
+	p, err := OpenPartition(roots, node, root)
+	must(t, err)
+	must(t, p.Close())
 }
 
 func TestRescanWaitsForWhoeverLooks(t *testing.T) {
