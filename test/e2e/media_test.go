@@ -65,7 +65,7 @@ func TestFullMedia(t *testing.T) {
 			m.Disks[0].BadWrite = 0
 			box = powerOn(t, s, m)
 			phase(t, "nothing to start", func() (vm.Match, error) {
-				return box.Console.Expect(ctx, `No bootable option or device was found|Press any key|Shell>`)
+				return box.Console.Expect(ctx, `No bootable option or device was found|UEFI Interactive Shell`)
 			})
 		})
 	}
