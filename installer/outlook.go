@@ -40,7 +40,7 @@ type Ability struct {
 
 // Foresee makes the outlook. Like Make it touches nothing.
 func Foresee(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) *Outlook {
-	o := &Outlook{Box: Box(inv.Board), Links: planLinks(a.Network, inv), Unlock: abilities(a, inv), NotBuilt: preseed.NotBuilt(a)}
+	o := &Outlook{Box: Box(inv.Board), Links: planLinks(a.Network, inv), Unlock: Abilities(a, inv), NotBuilt: preseed.NotBuilt(a)}
 	plan, err := plan(a, inv, img, ids)
 	var disks *disk.Refusal
 	switch {
@@ -68,8 +68,8 @@ func (o *Outlook) Good() bool {
 	return o.Refusal == nil
 }
 
-// abilities judges every way to unlock a disk that the format knows.
-func abilities(a *preseed.Answers, inv *hardware.Inventory) []Ability {
+// Abilities judges every way to unlock a disk that the format knows, for one machine.
+func Abilities(a *preseed.Answers, inv *hardware.Inventory) []Ability {
 	key, _ := preseed.Lookup("encryption.unlock")
 	later := map[string]bool{}
 	for _, word := range key.Later {

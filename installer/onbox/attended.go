@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -95,17 +94,7 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 		},
 		Install: func(ctx context.Context, a *preseed.Answers, p *installer.Plan, person installer.Person, emit installer.Emit) error {
 			rep.plan(p, a)
-			err := installer.Run(ctx, p, s.site(a, person), func(e installer.Event) {
-				rep.event(e)
-				emit(e)
-			})
-			if err != nil {
-				return err
-			}
-			if err := s.remember(inv, newMark(p, a, time.Now())); err != nil {
-				person.Say("%v", err) // the machine is installed all the same
-			}
-			return installer.CloseJournal(s.journal(inv))
+			return s.carryOut(ctx, inv, p, &Answers{Full: a, Given: a}, rep, person, emit)
 		},
 	}, nil
 }

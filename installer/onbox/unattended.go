@@ -131,21 +131,25 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	people.Say("The plan:")
 	_ = installer.WritePlan(people, plan)
 	lines := installer.PlainLines(people)
-	site := s.site(answers.Full, people)
-	err = installer.Run(ctx, plan, site, func(e installer.Event) {
+	if err := s.carryOut(ctx, inv, plan, answers, rep, people, lines); err != nil {
+		return err
+	}
+	return finish(ctx, answers.Full.OnFinish, people)
+}
+
+// carryOut installs, with every event in the report, and remembers on the stick that it did.
+func (s *stick) carryOut(ctx context.Context, inv *hardware.Inventory, plan *installer.Plan, answers *Answers, rep *report, person installer.Person, emit installer.Emit) error {
+	err := installer.Run(ctx, plan, s.site(answers.Full, person), func(e installer.Event) {
 		rep.event(e)
-		lines(e)
+		emit(e)
 	})
 	if err != nil {
 		return err
 	}
 	if err := s.remember(inv, newMark(plan, answers.Given, time.Now())); err != nil {
-		people.Say("%v", err) // the box is installed all the same
+		person.Say("%v", err) // the machine is installed all the same
 	}
-	if err := installer.CloseJournal(s.journal(inv)); err != nil {
-		return err
-	}
-	return finish(ctx, answers.Full.OnFinish, people)
+	return installer.CloseJournal(s.journal(inv))
 }
 
 // answers reads the answer file on the stick.

@@ -12,7 +12,7 @@ func encryption(st *state) []row {
 	if err != nil {
 		a = preseed.Defaults(&preseed.Answers{})
 	}
-	for _, m := range installer.Foresee(a, st.Inventory, st.Image, st.IDs).Unlock {
+	for _, m := range installer.Abilities(a, st.Inventory) {
 		r := row{kind: check, text: m.Method + ": " + m.Words, on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
 			do: func(st *state) action {
 				st.draft.toggle("encryption.unlock", m.Method)

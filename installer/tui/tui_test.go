@@ -1,11 +1,9 @@
 package tui
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -451,81 +449,5 @@ func TestLook(t *testing.T) {
 func TestNoSize(t *testing.T) {
 	if got := sized(nil, tea.WindowSizeMsg{}); got != (tea.WindowSizeMsg{Width: 80, Height: 24}) {
 		t.Errorf("%+v", got)
-	}
-}
-
-// TestLines: the line mode asks the same, and ends with nothing done when the input does.
-func TestLines(t *testing.T) {
-	for _, tt := range []struct {
-		name, typed string
-		want        error
-	}{
-		// language, keyboard, disk, what opens it, recovery shown, office, network, name twice,
-		// site, zone, key, finish, the end of the serial number, save, install
-		{"to the end", "\n\n1\n\n\n\n\nhall 7\nhall-7\n\n\n\n\nCONFIRM\n2\n1\n", nil},
-		{"the input ends", "\n\n1\n", ErrLeft},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := session(t, "raid-server")
-			installed := ""
-			s.Install = func(_ context.Context, a *preseed.Answers, p *installer.Plan, _ installer.Person, _ installer.Emit) error {
-				installed = p.NodeName
-				return nil
-			}
-			serial := ""
-			for _, v := range disk.Choices(s.Inventory) {
-				if len(v.Reasons) == 0 {
-					serial = v.Disk.Serial
-				}
-			}
-			var out bytes.Buffer
-			err := RunLines(t.Context(), s, Options{Input: strings.NewReader(strings.Replace(tt.typed, "CONFIRM", serial[len(serial)-4:], 1)), Output: &out})
-			if !errors.Is(err, tt.want) || (err == nil) != (installed == "hall-7") {
-				t.Errorf("%v, installed %q, want %v\n%s", err, installed, tt.want, out.String())
-			}
-			golden.Check(t, filepath.Join("lines", strings.ReplaceAll(tt.name, " ", "-")+".txt"), out.String())
-		})
-	}
-}
-
-// many is a machine with as many disks as a small storage server.
-func many(b testing.TB) Session {
-	s := session(b, "raid-server")
-	like := s.Inventory.Disks[0]
-	for i := range 200 {
-		d := like
-		d.Boot = false
-		d.Path, d.Serial, d.TableGUID = fmt.Sprintf("/dev/sd%d", i), fmt.Sprintf("SERIAL%04d", i), ""
-		s.Inventory.Disks = append(s.Inventory.Disks, d)
-	}
-	return s
-}
-
-// BenchmarkFirstFrame is from nothing to the first page.
-func BenchmarkFirstFrame(b *testing.B) {
-	s := many(b)
-	for b.Loop() {
-		a := newApp(b.Context(), s, look{})
-		_, _ = io.WriteString(io.Discard, a.View().Content)
-	}
-}
-
-// BenchmarkKey is a key press on the list of 200 disks, until it is drawn.
-func BenchmarkKey(b *testing.B) {
-	a := newApp(b.Context(), many(b), look{})
-	a.open(2)
-	for b.Loop() {
-		a.Update(keyNamed("down"))
-		_, _ = io.WriteString(io.Discard, a.View().Content)
-	}
-}
-
-// BenchmarkChoose takes one of 200 disks, until it is drawn.
-func BenchmarkChoose(b *testing.B) {
-	a := newApp(b.Context(), many(b), look{})
-	a.open(2)
-	for b.Loop() {
-		a.Update(keyNamed("enter"))
-		_, _ = io.WriteString(io.Discard, a.View().Content)
 	}
 }
