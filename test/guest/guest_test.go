@@ -92,6 +92,7 @@ func TestEncryptedVolume(t *testing.T) {
 	}
 	const text = "the tomatoes ripen in July"
 	machine := small
+	machine.Memory = 512 // MiB; the program reads all of the disk at once
 	machine.Disks = []vm.Disk{{Path: disk, Serial: "state"}}
 	result := guest.Check(t, guest.Spec{
 		Main: "./testdata/cryptvolume", Args: []string{text}, Stdin: []byte("correct horse battery"),
