@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/ipc"
@@ -38,13 +39,18 @@ func BoxWireGuard(t testing.TB, w WireGuard) {
 }
 
 // start runs on a thread that is in the right namespace, and opens everything there:
-// the interface, and by Up the sockets.
+// the interface, and the sockets whenever they are opened.
 func (w WireGuard) start(t testing.TB) error {
+	here, err := netns.Get()
+	if err != nil {
+		return fmt.Errorf("asking for the network namespace: %w", err)
+	}
 	card, err := tun.CreateTUN(w.Name, 1420)
 	if err != nil {
 		return fmt.Errorf("making %s: %w", w.Name, err)
 	}
-	dev := device.NewDevice(card, conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
+	dev := device.NewDevice(card, placedBind{conn.NewDefaultBind(), Site{ns: here}}, device.NewLogger(device.LogLevelSilent, ""))
+	t.Cleanup(func() { here.Close() })
 	t.Cleanup(dev.Close)
 	set := fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s\n", hex.EncodeToString(w.Key[:]), w.Port, hex.EncodeToString(w.Peer[:]), w.Allowed)
 	if w.Endpoint != "" {
@@ -67,6 +73,21 @@ func (w WireGuard) start(t testing.TB) error {
 		return err
 	}
 	return netlink.LinkSetUp(link)
+}
+
+// placedBind opens the sockets of a tunnel in its own namespace. The library closes
+// and opens them again by itself, on any thread, when the interface's state changes.
+type placedBind struct {
+	conn.Bind
+	place Site
+}
+
+func (b placedBind) Open(port uint16) (receive []conn.ReceiveFunc, got uint16, err error) {
+	err = b.place.run(func() error {
+		receive, got, err = b.Bind.Open(port)
+		return err
+	})
+	return receive, got, err
 }
 
 // listen opens the socket by which wgctrl asks (the "cross-platform userspace
