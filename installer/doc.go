@@ -82,8 +82,8 @@
 //	                stek/sealed-key.json             stage1: a new key with a PIN, until node
 //	                                                 settle has made its slot
 //	                stek/timeline.json               stage1: when each of its parts was done
-//	                stek/tpm-closed                  stage1, or node close-tpm for a TPM that
-//	                                                 came later: PCR 11 is capped
+//	                stek/tpm-closed/                 stage1, or node close-tpm for a TPM that
+//	                                                 came later: each TPM with PCR 11 capped
 //
 // Beside these there are the firmware's variables, with the disk's entry and where asked
 // the Secure Boot keys (Run) and the entry of the next start (onbox), and the TPM's NV

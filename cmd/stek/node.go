@@ -9,7 +9,6 @@ import (
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/node"
 	"github.com/stek-edge/stek/installer/stage1"
-	"github.com/stek-edge/stek/installer/tpm"
 )
 
 const (
@@ -80,19 +79,19 @@ screen and on every serial line. Until then, say there what is waited for.`,
 // nodeCloseTPMCommand is for the installer too, which is no node.
 func nodeCloseTPMCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "close-tpm", Short: "Close a TPM that came late (run when it appears)",
+		Use: "close-tpm [DEVICE]", Short: "Close a TPM that came late (run when it appears)",
 		Long: `Measure into the TPM that the start of this system is over, so that it gives away no key
-of the disk. stage1 does this at each start; here it is done for a TPM that appeared
-after stage1 had gone. It lasts until the machine starts again.`,
-		Args:    cobra.NoArgs,
-		Example: "  stek node close-tpm",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			chip, err := tpm.Open(tpmDevice)
-			if err != nil {
-				return err
+of the disk. stage1 does this at each start to every TPM; here it is done for one that
+appeared after stage1 had gone. It lasts until the machine starts again. DEVICE is
+` + tpmDevice + ` where none is named.`,
+		Args:    cobra.MaximumNArgs(1),
+		Example: "  stek node close-tpm\n  stek node close-tpm /dev/tpmrm1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			device := tpmDevice
+			if len(args) > 0 {
+				device = args[0]
 			}
-			defer chip.Close()
-			return stage1.CloseTPM(cmd.Context(), chip, stage1.TPMClosedFile)
+			return stage1.CloseTPM(cmd.Context(), device, stage1.TPMClosedDir)
 		},
 	}
 }

@@ -1,6 +1,9 @@
 package overlay
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestEveryUnitIsWantedByATarget(t *testing.T) {
 	files := Files()
@@ -16,8 +19,9 @@ func TestEveryUnitIsWantedByATarget(t *testing.T) {
 	if got := links[unitDir+"/sysinit.target.wants/stek-first-start.service"]; got != "../stek-first-start.service" {
 		t.Errorf("stek-first-start.service is not enabled: %q", got)
 	}
-	if got := links[unitDir+"/dev-tpmrm0.device.wants/stek-close-tpm.service"]; got != "../stek-close-tpm.service" {
-		t.Errorf("stek-close-tpm.service does not come with the TPM: %q", got)
+	rule := string(files["usr/lib/udev/rules.d/90-stek-tpm.rules"])
+	if _, ok := files[unitDir+"/stek-close-tpm@.service"]; !ok || !strings.Contains(rule, `"stek-close-tpm@%k.service"`) {
+		t.Errorf("stek-close-tpm@.service does not come with each TPM: %q", rule)
 	}
 	for p := range files {
 		if p[0] == '/' {

@@ -18,7 +18,7 @@
 // It must never give a shell, never look for `state` on another disk than the one
 // that was booted, never mount a volume whose header or identity is not what it
 // should be, and never leave without having capped PCR 11: whatever runs after
-// it, on any path, must find the TPM refusing to unseal. A TPM that comes to the running
+// it, on any path, must find every TPM refusing to unseal. A TPM that comes to the running
 // system for the first time is closed there, by CloseTPM.
 //
 //	if stage1.IsInit() {

@@ -45,16 +45,19 @@ type stage1 struct {
 	layout         []byte           // of the keyboard, from the ESP; nil: the kernel's own
 	chip           *tpm.Device      // nil without a TPM
 	failed         *tpm.FailedError // the TPM is there, but out of order
-	lateTPM        func() (*tpm.Device, error)
-	node           string // device node of the opened volume
-	volumeMeasured bool   // PCR 15 says which volume was opened
-	capped         bool
+	device         string           // of chip, whether it is there or not
+	tpms           func() []string  // device of each TPM that is there now
+	open           func(device string) (*tpm.Device, error)
+	closed         map[string]bool // devices of TPMs that are capped
+	node           string          // device node of the opened volume
+	volumeMeasured bool            // PCR 15 says which volume was opened
 }
 
 // Main is the life of PID 1 in the initramfs. It ends in the new root's init, or in
 // a restart of the machine; it never returns.
 func Main() {
-	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{}, lateTPM: func() (*tpm.Device, error) { return tpm.Open(tpmDevice) }}
+	s := &stage1{console: &console.Consoles{}, seen: map[string]bool{},
+		device: tpmDevice, tpms: tpmDevices, open: tpm.Open, closed: map[string]bool{}}
 	err := s.guarded()
 	s.capPCRs(context.Background()) // on this way out too
 	s.console.Say("%s", whyNot(err))
@@ -251,7 +254,7 @@ func (s *stage1) leaveNotes() error {
 	if err := os.WriteFile(note, []byte(s.disk.Device+"\n"), 0o644); err != nil {
 		return err
 	}
-	if err := s.noteTPM(TPMClosedFile); err != nil {
+	if err := s.noteTPMs(TPMClosedDir); err != nil {
 		return err
 	}
 	return s.line.save(TimelineFile)

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/stek-edge/stek/installer/tpm"
 )
 
 const (
-	tpmDevice = "/dev/tpmrm0"
+	tpmDevice = "/dev/tpmrm0" // the TPM that opens the disk
 	// The PCRs and words of the UAPI group's Linux TPM PCR registry and of
 	// systemd-pcrphase(8), which stock tools understand.
 	pcrKernelBoot = 11
@@ -25,7 +26,7 @@ const (
 // initramfs runs. systemd-stub leaves that to the initramfs.
 func (s *stage1) openTPM(ctx context.Context) error {
 	deadline := time.Now().Add(waitForTPM)
-	for !exists(tpmDevice) {
+	for !exists(s.device) {
 		if !exists("/sys/class/tpm/tpm0") && !s.isNode() {
 			return nil // an installer on a machine without one
 		}
@@ -35,7 +36,7 @@ func (s *stage1) openTPM(ctx context.Context) error {
 		s.modules.coldplug("/sys", s.seen, func(error) {})
 		time.Sleep(50 * time.Millisecond)
 	}
-	chip, err := tpm.Open(tpmDevice)
+	chip, err := s.open(s.device)
 	if err != nil {
 		s.console.Say("the TPM does not answer: %v", err)
 		return nil
@@ -63,34 +64,77 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// capPCRs makes the TPM refuse what was sealed to this phase, to everything that
-// runs from here on. It is called on every way out and does its work once. PCR 15
-// takes the identity of the volume where one was opened; without one it takes a
-// word of its own, so that a later volume cannot pass for the first. A TPM whose
-// driver came after the wait for it opened nothing, but its door is open all the same.
+// capPCRs makes every TPM of the machine refuse what was sealed to this phase, to
+// everything that runs from here on. It is called on every way out and does its work
+// once for each TPM. A TPM whose driver came after the wait for it opened nothing, and
+// neither did a second one, but their doors are open all the same: the kernel numbers
+// the TPMs in the order in which it finds them, so the one that knows the key may be
+// the second today.
 func (s *stage1) capPCRs(ctx context.Context) error {
-	if s.capped || s.failed != nil {
+	var errs []error
+	for _, device := range s.tpms() {
+		if s.closed[device] {
+			continue
+		}
+		var absent *tpm.NoDeviceError
+		switch err := s.capTPM(ctx, device); {
+		case errors.As(err, &absent):
+		case err != nil:
+			errs = append(errs, &openDoorError{device, err})
+		default:
+			s.closed[device] = true
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// capTPM closes one TPM. PCR 15 takes the identity of the volume where this TPM has seen
+// one opened; otherwise it takes a word of its own, so that a later volume cannot pass
+// for the first. A chip that has failed is closed as it is: see enter.
+func (s *stage1) capTPM(ctx context.Context, device string) (err error) {
+	chip := s.chip
+	if device != s.device || chip == nil {
+		if chip, err = s.open(device); err != nil {
+			return err
+		}
+		if device == s.device {
+			s.chip = chip
+		} else {
+			defer chip.Close()
+		}
+	}
+	if device != s.device || !s.volumeMeasured {
+		err = chip.Extend(ctx, pcrSystem, []byte(wordNoVolume))
+	}
+	err = errors.Join(err, chip.Extend(ctx, pcrKernelBoot, []byte(wordLeave)))
+	var failed *tpm.FailedError
+	if errors.As(err, &failed) {
+		if device == s.device {
+			s.chip, s.failed = nil, failed
+		}
 		return nil
 	}
-	if s.chip == nil {
-		var absent *tpm.NoDeviceError
-		chip, err := s.lateTPM()
-		if errors.As(err, &absent) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("closing the TPM's door behind the initramfs: %w", err)
-		}
-		s.chip = chip
-	}
-	var errs []error
-	if !s.volumeMeasured {
-		errs = append(errs, s.chip.Extend(ctx, pcrSystem, []byte(wordNoVolume)))
-	}
-	errs = append(errs, s.chip.Extend(ctx, pcrKernelBoot, []byte(wordLeave)))
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("closing the TPM's door behind the initramfs: %w", err)
-	}
-	s.capped = true
-	return nil
+	return err
+}
+
+// tpmDevices returns the device file of each TPM 2.0 that the kernel has found so far.
+func tpmDevices() []string {
+	devices, _ := filepath.Glob("/dev/tpmrm[0-9]*") // the pattern is good
+	return devices
+}
+
+// openDoorError is a TPM that does not take the last measurement of stage1.
+type openDoorError struct {
+	device string
+	err    error
+}
+
+func (e *openDoorError) Error() string {
+	return fmt.Sprintf("closing the door of the TPM %s behind the initramfs: %v", e.device, e.err)
+}
+
+func (e *openDoorError) Unwrap() error { return e.err }
+
+func (e *openDoorError) Remedy() string {
+	return "take the power away for a minute; if it stays, switch this TPM off in the firmware settings, and start with the recovery key if it was the one that opened the disk"
 }

@@ -125,7 +125,9 @@ func TestNoBankLeavesThePersonAWay(t *testing.T) {
 	defer chip.Close()
 
 	screen, p := seat(t, key.Reveal())
-	s := &stage1{console: screen, chip: chip, disk: bootDisk{State: m.Device}}
+	s, found := machine(t, emu)
+	s.console, s.chip, s.disk = screen, chip, bootDisk{State: m.Device}
+	*found = []string{s.device}
 	err = s.prepareState(t.Context())
 	p.sees(t, "stek: - tpm2 (slot 1): the TPM keeps no SHA-256 PCRs (active: sha1)\n"+
 		"stek:   switch the SHA-256 PCR bank on in the firmware settings (often below Security, TPM)\n")
@@ -152,7 +154,10 @@ func TestFailedTPMLeavesThePersonAWay(t *testing.T) {
 	m, key := newVolume(t, vault.KindTPM2)
 	enrolled(t, m, key)
 	screen, p := seat(t, key.Reveal())
-	s := &stage1{console: screen, disk: bootDisk{State: m.Device}}
+	s, found := machine(t)
+	s.console, s.disk = screen, bootDisk{State: m.Device}
+	*found = []string{s.device}
+	s.open = func(string) (*tpm.Device, error) { return tpm.New(brokenChip{}), nil }
 	if err := s.enter(t.Context(), tpm.New(brokenChip{})); err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +167,9 @@ func TestFailedTPMLeavesThePersonAWay(t *testing.T) {
 	p.sees(t, "stek: volume opened by recovery (slot 0)\n")
 	if err := s.capPCRs(t.Context()); err != nil {
 		t.Errorf("the box does not start: %v", err)
+	}
+	if !s.closed[s.device] || s.chip != nil {
+		t.Error("a chip that gives nothing to anybody counts as open")
 	}
 }
 

@@ -143,13 +143,13 @@ func (r *room) lateTPM(t *testing.T) {
 			}
 			return out
 		}
-		const unit = "stek-close-tpm.service"
-		if got := run("systemctl show --value -p ActiveState " + unit + "; ls " + "/run/stek/tpm-closed"); got != "inactive\n/run/stek/tpm-closed" {
+		const unit, note = "stek-close-tpm@tpmrm0.service", "/run/stek/tpm-closed/tpmrm0"
+		if got := run("systemctl show --value -p ActiveState " + unit + "; ls " + note); got != "inactive\n"+note {
 			t.Errorf("stage1 has closed the TPM, and %s says %s", unit, got)
 		}
 		before := run("cat /sys/class/tpm/tpm0/pcr-sha256/15")
-		run("rm /run/stek/tpm-closed; for action in remove add; do udevadm trigger --settle --action=$action --subsystem-match=tpmrm; done")
-		run("for i in $(seq 30); do test -e /run/stek/tpm-closed && break; sleep 1; done; systemctl is-active " + unit)
+		run("rm " + note + "; for action in remove add; do udevadm trigger --settle --action=$action --subsystem-match=tpmrm; done")
+		run("for i in $(seq 30); do test -e " + note + " && break; sleep 1; done; systemctl is-active " + unit)
 		value, err := hex.DecodeString(before)
 		if err != nil {
 			t.Fatal(err)
