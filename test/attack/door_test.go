@@ -83,7 +83,7 @@ func (r *room) door(t *testing.T) {
 		}
 		m.Disks = append([]vm.Disk{{Name: "stick", Path: stick, Bus: vm.USB, Serial: "THIEF", BootIndex: 1}}, m.Disks...)
 		b := powerOn(t, r, m)
-		says(t, b, "This machine was not installed.")
+		says(t, b, "There is no answer file on the stick, so a person is asked.")
 		r.thief(t, b).findsItShut(t, genuine)
 	})
 }
