@@ -19,6 +19,7 @@ func WritePlan(w io.Writer, p *Plan) error {
 	}
 	line("Machine", "%s", p.Box.words())
 	line("Node", "%s, k3s %s", p.NodeName, p.Role)
+	p.Tunnel.write(line)
 	line("Image", "stek %s, k3s %s", p.Image.Version, orUnknown(p.Image.K3s))
 	line("Disk", "%s", disk.Describe(p.Disk.Chosen))
 	if len(p.Disk.Erased) == 0 {

@@ -290,19 +290,12 @@ func networkKeyCommand() *cobra.Command {
 		Use:   "key",
 		Short: "Print the public key of this box's tunnel, for its other end",
 		Long: `Print the public key of this box's WireGuard tunnel. The private key was made on the box
-and never leaves it; give this one to whoever keeps the other end.`,
+and never leaves it; give this one to whoever keeps the other end. A terminal shows it as
+a QR code, too.`,
 		Example: `  stek network key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			key, err := os.ReadFile(network.TunnelPublicPath)
-			if errors.Is(err, os.ErrNotExist) {
-				return errors.New("this box has no tunnel; see network.vpn in the answer file")
-			}
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(key)
-			return err
+			return printTunnelKey(cmd.OutOrStdout())
 		},
 	}
 }

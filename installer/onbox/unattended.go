@@ -183,7 +183,8 @@ func reason(err error) error {
 }
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
-	return &installer.Site{
+	_, consoles := people.(*console.Consoles) // all of them, with nobody in front perhaps
+	return &installer.Site{Attended: !consoles,
 		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow", Keymaps: keymap.Dir,
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}

@@ -16,7 +16,6 @@ var notBuilt = []unbuilt{
 	{key: "encryption.tang"},
 	{key: "encryption.recovery.escrow"},
 	{key: "network.links[].wifi"},
-	{key: "network.vpn"},
 	{key: "network.proxy"},
 	{key: "network.country"},
 	{key: "power"},
