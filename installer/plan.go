@@ -38,6 +38,7 @@ type Plan struct {
 	Role     string   `json:"role"`     // of the node in its cluster
 	OnFinish string   `json:"on-finish"`
 
+	Server string      `json:"server,omitempty"` // of the cluster that the node joins
 	Tunnel *TunnelPlan `json:"tunnel,omitempty"` // the VPN; nil: none
 
 	// Cards are the machine's network cards, among which the answers choose.
@@ -140,6 +141,7 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 		Recovery: recoveryWords(a.Encryption.Recovery),
 		Enrol:    enrol,
 		Role:     a.K3s.Role,
+		Server:   a.K3s.Server,
 		Tunnel:   planTunnel(a.Network.VPN),
 		OnFinish: a.OnFinish,
 		Cards:    inv.NICs,
