@@ -56,6 +56,7 @@
 // # Who writes which file
 //
 //	stick, FAT      stek/preseed.yaml                a person, or stek image customize
+//	                stek/preseed.url                 a person, instead: where to fetch it
 //	                stek/journal/SERIAL.jsonl        Run: which steps are done
 //	                stek/reports/SERIAL/             onbox: inventory, plan, events, result,
 //	                                                 answers, and the mark "installed";
