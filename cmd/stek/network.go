@@ -404,7 +404,7 @@ one has moved: WireGuard itself asks once only.`,
 			}
 			defer client.Close()
 			tunnel := endpoint.Of(client, network.Tunnel, *n.VPN.WireGuard)
-			tunnel.Every = 30 * time.Second
+			tunnel.Every = endpoint.Interval
 			tunnel.Moved = func(m endpoint.Move) {
 				fmt.Fprintf(cmd.OutOrStdout(), "the peer %s is now at %s\n", m.Key, m.To)
 			}
