@@ -56,6 +56,16 @@ type site struct {
 // cable connects a node with the internet; its end goes with the node.
 func (s *site) cable(node *sandbox, address, router string) {
 	s.t.Helper()
+	// The tunnel is the last that a node makes before it starts k3s.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		_, err := node.run(s.t.Context(), "", "ip", "link", "show", "dev", network.Tunnel)
+		if err == nil {
+			break
+		}
+		if node.life.Err() != nil || time.Now().After(deadline) {
+			s.t.Fatalf("the node makes no tunnel: %v, %v", err, context.Cause(node.life))
+		}
+	}
 	far := "to-" + node.name
 	s.internet.Do(s.t, func() error {
 		if old, err := netlink.LinkByName(far); err == nil {
@@ -95,7 +105,7 @@ func (s *site) startAgent() {
 func (s *site) up(when string) {
 	s.t.Helper()
 	start := time.Now()
-	ctx, done := context.WithTimeout(s.t.Context(), 10*time.Minute)
+	ctx, done := context.WithTimeout(s.t.Context(), 15*time.Minute)
 	defer done()
 	s.hub.ready(ctx, k3s.Want{Node: s.hub.name, Alone: true})
 	w := k3s.ThisStart(s.joined, fmt.Sprintf("/proc/%d/root", s.agent.pid))
@@ -103,6 +113,9 @@ func (s *site) up(when string) {
 		s.t.Fatalf("%s: the agent: %v, %+v\n%s", when, err, state, s.agent.log(40))
 	}
 	s.t.Logf("%5.1f s %s: both nodes are Ready", time.Since(start).Seconds(), when)
+	// A pod for a node that is not there is collected as an orphan, and one on a node that
+	// was away for long is evicted.
+	s.hub.mustRun(ctx, pods, "kubectl", "apply", "-f", "-")
 	for {
 		got, err := s.ask(ctx)
 		if err == nil && got == "kept\n" {
@@ -149,14 +162,13 @@ func TestAgentJoins(t *testing.T) {
 	s.joined = k3s.Expect(answers, "kas-7")
 	s.agent = newNode(t, files, answers, spec{Name: "kas-7", Tunnel: &tunnel{Key: agentKey, Address: "10.77.0.7/24", Peer: hubKey.PublicKey(), Endpoint: "203.0.113.10:51820", Allowed: "10.77.0.0/24"}})
 	s.startAgent()
-	s.hub.mustRun(ctx, pods, "kubectl", "apply", "-f", "-")
 	s.up("first start")
 
 	const about = "jsonpath={.status.addresses[?(@.type=='InternalIP')].address} {.metadata.labels.hall} {.metadata.annotations.flannel\\.alpha\\.coreos\\.com/public-ip}"
 	if node := s.hub.mustRun(ctx, "", "kubectl", "get", "node", "kas-7", "-o", about); node != "10.77.0.7 7 10.77.0.7" {
 		t.Errorf("address, label and flannel's address of the agent are %q", node)
 	}
-	if shown := s.agent.mustRun(ctx, "", "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log/k3s.log"); strings.Contains(shown, token) {
+	if shown := s.agent.mustRun(ctx, "", "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ /var/log/k3s.log 2>/dev/null; true"); strings.Contains(shown, token) {
 		t.Error("the token is in the list of processes or in the log")
 	}
 	// What stek itself asks on an agent, with the kubelet's credentials.
