@@ -65,6 +65,7 @@ tests what it was set up with. The exit status is 1 when a stage fails.`,
 		if err != nil {
 			return err
 		}
+		want.Services = clusterServices("/")
 		env := probe.Host()
 		if *output == "text" {
 			env.Seen = func(v probe.Verdict) { writeVerdict(cmd.OutOrStdout(), v) }
