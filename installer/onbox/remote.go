@@ -29,6 +29,13 @@ const (
 // elsewhere tells whether the answers are to be fetched.
 func (s *stick) elsewhere() bool { return !s.missing(urlFile) }
 
+// outOfReach tells whether answers that could not be had from a server are those of a
+// machine that this stick has installed: it starts from its disk, network or not.
+func (s *stick) outOfReach(inv *hardware.Inventory, err error) bool {
+	made, _ := s.remembers(inv)
+	return err != nil && s.elsewhere() && made.still(inv)
+}
+
 // remote fetches the answers of one machine.
 type remote struct {
 	path   string // of the file that says where from

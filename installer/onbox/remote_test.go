@@ -200,3 +200,32 @@ func TestTwoAnswerFiles(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOutOfReach: a stick that stays in a box does not stop it when the server is gone.
+func TestOutOfReach(t *testing.T) {
+	gone := errors.New("the server does not answer")
+	inv := &hardware.Inventory{Board: hardware.Board{Serial: "A1"}, Disks: []hardware.Disk{{TableGUID: "g-1"}}}
+	for _, tt := range []struct {
+		name, file, made string
+		err              error
+		want             bool
+	}{
+		{"installed by this stick", "stek/preseed.url", "g-1", gone, true},
+		{"the answers are there", "stek/preseed.url", "g-1", nil, false},
+		{"another disk", "stek/preseed.url", "g-2", gone, false},
+		{"never installed", "stek/preseed.url", "", gone, false},
+		{"answers on the stick that are wrong", "stek/preseed.yaml", "g-1", gone, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &stick{esp: stickDirectory(t, map[string]string{tt.file: "x\n", "stek/reports/A1/result.json": "{}"})}
+			if tt.made != "" {
+				if err := s.remember(inv, mark{Disk: tt.made}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := s.outOfReach(inv, tt.err); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

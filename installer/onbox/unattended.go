@@ -112,6 +112,10 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		return s.attended(ctx, inv, image, rep, people)
 	}
 	answers, err := s.answers(ctx, inv, people)
+	if s.outOfReach(inv, err) {
+		people.Say("%v", err)
+		return startFromDisk(ctx, s, inv, people)
+	}
 	if err != nil {
 		return err
 	}
