@@ -4,101 +4,24 @@ package e2e
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.zx2c4.com/wireguard/conn"
-	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun/tuntest"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
+	"github.com/stek-edge/stek/test/lan"
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/vm"
 )
 
-var (
-	officeAddress = netip.MustParseAddr("10.77.0.1")
-	boxAddress    = netip.MustParseAddr("10.77.0.7")
-)
-
-// office is the other end of a box's tunnel, in this program: WireGuard in userspace. It
-// has no interface of this machine; its packets are made and looked at here.
-type office struct {
-	key  wgtypes.Key
-	port int
-	box  wgtypes.Key // public
-
-	card *tuntest.ChannelTUN
-	dev  *device.Device
-}
-
-func newOffice(t *testing.T) *office {
+// mustReach waits until the box answers the office.
+func mustReach(t *testing.T, o *lan.Office, when string, within time.Duration) {
 	t.Helper()
-	key, err := wgtypes.GeneratePrivateKey()
-	must(t, err)
-	free, err := net.ListenPacket("udp", ":0")
-	must(t, err)
-	defer free.Close()
-	o := &office{key: key, port: free.LocalAddr().(*net.UDPAddr).Port}
-	t.Cleanup(o.down)
-	return o
-}
-
-// up starts the office, which knows nothing of earlier sessions, as after a restart.
-func (o *office) up(t *testing.T) {
-	t.Helper()
-	o.card = tuntest.NewChannelTUN()
-	o.dev = device.NewDevice(o.card.TUN(), conn.NewDefaultBind(), device.NewLogger(device.LogLevelSilent, ""))
-	must(t, o.dev.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s/32\n",
-		hex.EncodeToString(o.key[:]), o.port, hex.EncodeToString(o.box[:]), boxAddress)))
-	must(t, o.dev.Up())
-}
-
-func (o *office) down() {
-	if o.dev != nil {
-		o.dev.Close()
-		o.dev = nil
-	}
-}
-
-// reaches pings the box through the tunnel until it answers or the time is over.
-func (o *office) reaches(within time.Duration) (time.Duration, bool) {
-	start := time.Now()
-	end := time.After(within)
-	again := time.NewTicker(time.Second)
-	defer again.Stop()
-	for {
-		select {
-		case o.card.Outbound <- tuntest.Ping(boxAddress, officeAddress):
-		case <-end:
-			return within, false
-		}
-		for waiting := true; waiting; {
-			select {
-			case packet := <-o.card.Inbound:
-				// An echo reply (RFC 792) from the box.
-				if from, ok := netip.AddrFromSlice(packet[12:16]); ok && from == boxAddress && packet[9] == 1 && packet[20] == 0 {
-					return time.Since(start), true
-				}
-			case <-again.C:
-				waiting = false
-			case <-end:
-				return within, false
-			}
-		}
-	}
-}
-
-func (o *office) mustReach(t *testing.T, when string, within time.Duration) {
-	t.Helper()
-	took, ok := o.reaches(within)
+	took, ok := o.Reaches(within)
 	if !ok {
 		t.Fatalf("%s: the box does not answer through the tunnel within %v", when, within)
 	}
@@ -111,8 +34,8 @@ func (o *office) mustReach(t *testing.T, when string, within time.Duration) {
 // itself, after its time and over a restart.
 func TestFullTunnel(t *testing.T) {
 	ctx := t.Context()
-	hub := newOffice(t)
-	peer := fmt.Sprintf(`{public-key: "%s", endpoint: "10.0.2.2:%d", allowed-ips: [10.77.0.0/24], keepalive: 5}`, hub.key.PublicKey(), hub.port)
+	hub := lan.NewOffice(t, "10.77.0.1", "10.77.0.7")
+	peer := fmt.Sprintf(`{public-key: "%s", endpoint: "10.0.2.2:%d", allowed-ips: [10.77.0.0/24], keepalive: 5}`, hub.Key.PublicKey(), hub.Port)
 	s := newSite(t, site.Options{Network: `{vpn: {wireguard: {address: 10.77.0.7/32, private-key: generate, peers: [` + peer + `]}}}`})
 	s.Machine.NICs = []vm.NIC{{MAC: boxMAC, User: &vm.UserNetwork{Open: true}}}
 	box := powerOn(t, s, s.Machine)
@@ -121,16 +44,16 @@ func TestFullTunnel(t *testing.T) {
 	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
 	must(t, box.LogIn(ctx))
 
-	hub.box = box.publicKey(t)
-	hub.up(t)
-	hub.mustReach(t, "first start", 2*time.Minute)
-	if own := box.run(t, "kubectl get node -o jsonpath={.items[0].status.addresses[0].address}"); strings.TrimSpace(own) != boxAddress.String() {
+	hub.Box = box.publicKey(t)
+	hub.Up(t)
+	mustReach(t, hub, "first start", 2*time.Minute)
+	if own := box.run(t, "kubectl get node -o jsonpath={.items[0].status.addresses[0].address}"); strings.TrimSpace(own) != "10.77.0.7" {
 		t.Errorf("the cluster knows the node by %s", own)
 	}
 	if flannel := box.run(t, "cat /run/flannel/subnet.env"); !strings.Contains(flannel, "FLANNEL_MTU=1370") {
 		t.Errorf("the pods' packets do not fit the tunnel: %s", flannel)
 	}
-	if names := box.run(t, "openssl x509 -in /var/lib/rancher/k3s/server/tls/serving-kube-apiserver.crt -noout -ext subjectAltName 2>&1 || true"); strings.Contains(names, "Address") && !strings.Contains(names, boxAddress.String()) {
+	if names := box.run(t, "openssl x509 -in /var/lib/rancher/k3s/server/tls/serving-kube-apiserver.crt -noout -ext subjectAltName 2>&1 || true"); strings.Contains(names, "Address") && !strings.Contains(names, "10.77.0.7") {
 		t.Errorf("the API's certificate does not name the tunnel's address: %s", names)
 	}
 	if verdicts, err := box.Run(ctx, "stek network test"); !strings.Contains(verdicts, "passed   vpn") {
@@ -138,10 +61,10 @@ func TestFullTunnel(t *testing.T) {
 	}
 	box.keepsTunnelKey(t)
 
-	hub.down()
+	hub.Down()
 	time.Sleep(10 * time.Second)
-	hub.up(t)
-	hub.mustReach(t, "the office started again", 2*time.Minute)
+	hub.Up(t)
+	mustReach(t, hub, "the office started again", 2*time.Minute)
 
 	// A network behind the tunnel that is not the office's: the handshake passes, and
 	// nobody is there to confirm.
@@ -150,10 +73,10 @@ func TestFullTunnel(t *testing.T) {
 	bad := strings.Replace(string(answers), "10.77.0.0/24", "10.99.0.0/24", 1)
 	box.run(t, "echo "+base64.StdEncoding.EncodeToString([]byte(bad))+" | base64 -d > /root/bad.yaml")
 	box.try(t, "30s")
-	if _, ok := hub.reaches(5 * time.Second); ok {
+	if _, ok := hub.Reaches(5 * time.Second); ok {
 		t.Error("the configuration on trial does not cut the office off")
 	}
-	hub.mustReach(t, "nobody confirmed", 2*time.Minute)
+	mustReach(t, hub, "nobody confirmed", 2*time.Minute)
 	if status := box.run(t, "stek network status"); strings.Contains(status, "tried") || !strings.Contains(status, "last") {
 		t.Errorf("after the time: %s", status)
 	}
@@ -161,17 +84,17 @@ func TestFullTunnel(t *testing.T) {
 	// Once more, and the power goes before the time is over. The office goes with it, and
 	// comes later than the box.
 	box.try(t, "30m")
-	hub.down()
+	hub.Down()
 	must(t, box.PowerCut())
 	box = powerOn(t, s, s.WithoutStick())
 	phase(t, "Ready after a power cut", func() (vm.Match, error) { return box.WaitReady(ctx) })
-	hub.up(t)
-	hub.mustReach(t, "the box started again, then the office", 2*time.Minute)
+	hub.Up(t)
+	mustReach(t, hub, "the box started again, then the office", 2*time.Minute)
 	must(t, box.LogIn(ctx))
 	if status := box.run(t, "stek network status"); strings.Contains(status, "tried") || !strings.Contains(status, "restart") {
 		t.Errorf("after the restart: %s", status)
 	}
-	if now := box.publicKey(t); now != hub.box {
+	if now := box.publicKey(t); now != hub.Box {
 		t.Error("the box has another key than before")
 	}
 }
@@ -204,7 +127,7 @@ func (b *testBox) keepsTunnelKey(t *testing.T) {
 	if mode := b.run(t, "stat -c %a:%U "+file); strings.TrimSpace(mode) != "600:root" {
 		t.Errorf("the private key has mode and owner %s", mode)
 	}
-	for _, place := range []string{"journalctl", "dmesg", "cat /proc/[0-9]*/cmdline", "cat /proc/[0-9]*/environ", "cat /run/stek/* 2>/dev/null", "find /etc /run /var/log /state -perm /044 -type f -size -1M -exec cat {} +"} {
+	for _, place := range []string{"journalctl", "dmesg", "cat /proc/[0-9]*/cmdline", "cat /proc/[0-9]*/environ", "cat /run/stek/* 2>/dev/null", "find /etc /run /var/log /state/stek -perm /044 -type f -size -4000k -exec cat {} +"} {
 		if found := strings.TrimSpace(b.run(t, place+" | grep -a -c -F -f "+file+" || true")); found != "0" {
 			t.Errorf("the private key is in what %q shows (%s lines)", place, found)
 		}

@@ -3,6 +3,7 @@
 package network
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -73,6 +74,28 @@ func TestHubMoves(t *testing.T) {
 		t.Fatal("the tunnel did not come back within two minutes")
 	}
 	t.Logf("data go through the tunnel again after %.1f s", time.Since(moved).Seconds()+2)
+}
+
+// TestOffice: the office of the tests of whole boxes reaches what is at the other end, also
+// after it started again, and not when that has another key.
+func TestOffice(t *testing.T) {
+	office, own := lan.NewOffice(t, "10.77.0.1", "10.77.0.7"), wireGuardKey(t)
+	office.Box = wireGuardKey(t).PublicKey()
+	lan.BoxWireGuard(t, lan.WireGuard{Name: network.Tunnel, Key: own, Address: "10.77.0.7/24", Peer: office.Key.PublicKey(), Endpoint: fmt.Sprintf("127.0.0.1:%d", office.Port), Allowed: "10.77.0.0/24", Keepalive: 1})
+	office.Up(t)
+	if _, ok := office.Reaches(3 * time.Second); ok {
+		t.Fatal("it reaches a box with another key")
+	}
+	for range 2 {
+		office.Down()
+		office.Box = own.PublicKey()
+		office.Up(t)
+		took, ok := office.Reaches(time.Minute)
+		if !ok {
+			t.Fatal("nothing answers through the tunnel")
+		}
+		t.Logf("answers after %.1f s", took.Seconds())
+	}
 }
 
 // echoes sends through the tunnel until something comes back or the time is over.
