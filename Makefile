@@ -54,6 +54,7 @@ e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack
 	go test -tags e2e -count 1 -timeout 60m -v -run TestFull ./test/interop
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
+	go test -tags guest -count 1 -timeout 20m -v -run TestFull ./test/network
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
 bench: image ## what stek promises to be fast at, against stock tools, in one run

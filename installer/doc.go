@@ -56,10 +56,11 @@
 // # Who writes which file
 //
 //	stick, FAT      stek/preseed.yaml                a person, or stek image customize
+//	                stek/preseed.url                 a person, instead: where to fetch it
 //	                stek/journal/SERIAL.jsonl        Run: which steps are done
 //	                stek/reports/SERIAL/             onbox: inventory, plan, events, result,
 //	                                                 answers, and the mark "installed";
-//	                                                 Run: recovery-key.age
+//	                                                 Run: recovery-key.age, wireguard.pub
 //	disk, esp       EFI/systemd/, loader/            Run, copied from the stick
 //	                EFI/Linux/stek-a[+N[-M]].efi     Run, last but one; its name: systemd-boot,
 //	                                                 stage1 and node bless

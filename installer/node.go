@@ -28,9 +28,10 @@ type Record struct {
 }
 
 // layNode writes onto the empty state file system, mounted at dir, all that makes
-// this box itself. shadow is the image's own /etc/shadow. Everything is safe on the
-// disk when it returns, for the volume is unmounted next.
-func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
+// this box itself. shadow is the image's own /etc/shadow, tunnel the private key of its
+// tunnel, where it has one. Everything is safe on the disk when it returns, for the
+// volume is unmounted next.
+func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte, tunnel preseed.Secret) error {
 	etc := filepath.Join(dir, stateEtc)
 	files := []nodeFile{
 		{filepath.Join(stateEtc, "hostname"), plan.NodeName + "\n", 0o644},
@@ -76,7 +77,7 @@ func layNode(dir string, plan *Plan, a *preseed.Answers, shadow []byte) error {
 			return fmt.Errorf("writing the node's %s: %w", filepath.Base(f.path), err)
 		}
 	}
-	if err := layNetwork(dir, plan, a); err != nil {
+	if err := layNetwork(dir, plan, a, tunnel); err != nil {
 		return fmt.Errorf("writing the node's network: %w", err)
 	}
 	if err := os.Chmod(filepath.Join(dir, stateStek), 0o700); err != nil {

@@ -33,10 +33,14 @@ func clusterFacts(plan *Plan, a *preseed.Answers) k3s.Facts {
 
 // checkNetwork refuses answers whose links this machine has no cards for.
 func checkNetwork(plan *Plan, n preseed.Network) error {
-	// The key is of no matter here; the box makes its own when it is installed.
+	// The key is of no matter here, and may not be looked up yet.
 	key, err := network.NewKey()
 	if err != nil {
 		return err
+	}
+	if n.VPN.WireGuard != nil {
+		w := *n.VPN.WireGuard
+		w.PrivateKey, n.VPN.WireGuard = "", &w
 	}
 	_, err = network.Render(n, network.Facts{Node: plan.NodeName, NICs: plan.Cards, TunnelKey: key})
 	var card *network.CardError
@@ -51,12 +55,8 @@ func checkNetwork(plan *Plan, n preseed.Network) error {
 
 // layNetwork writes the network's files below the node's /etc, and the journal in
 // which it is the one that works.
-func layNetwork(dir string, plan *Plan, a *preseed.Answers) error {
-	key, err := network.NewKey()
-	if err != nil {
-		return err
-	}
-	config, err := keep.Make(a.Network, network.Facts{Node: plan.NodeName, NICs: plan.Cards, TunnelKey: key})
+func layNetwork(dir string, plan *Plan, a *preseed.Answers, tunnel preseed.Secret) error {
+	config, err := keep.Make(a.Network, network.Facts{Node: plan.NodeName, NICs: plan.Cards, TunnelKey: tunnel})
 	if err != nil {
 		return err
 	}

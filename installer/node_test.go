@@ -35,7 +35,7 @@ k3s: {labels: {hall: "7"}}
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := layNode(dir, plan, a, []byte("root:*:20000:0:99999:7:::\ndaemon:*:20000::::::\n")); err != nil {
+	if err := layNode(dir, plan, a, []byte("root:*:20000:0:99999:7:::\ndaemon:*:20000::::::\n"), ""); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]struct {

@@ -38,6 +38,9 @@ type Plan struct {
 	Role     string   `json:"role"`     // of the node in its cluster
 	OnFinish string   `json:"on-finish"`
 
+	Server string      `json:"server,omitempty"` // of the cluster that the node joins
+	Tunnel *TunnelPlan `json:"tunnel,omitempty"` // the VPN; nil: none
+
 	// Cards are the machine's network cards, among which the answers choose.
 	Cards []hardware.NIC `json:"cards"`
 	Steps []Step         `json:"steps"`
@@ -138,6 +141,8 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 		Recovery: recoveryWords(a.Encryption.Recovery),
 		Enrol:    enrol,
 		Role:     a.K3s.Role,
+		Server:   a.K3s.Server,
+		Tunnel:   planTunnel(a.Network.VPN),
 		OnFinish: a.OnFinish,
 		Cards:    inv.NICs,
 	}

@@ -2,6 +2,7 @@ package installer
 
 import (
 	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
@@ -10,6 +11,7 @@ import (
 type secrets struct {
 	recovery    vault.RecoveryKey
 	maintenance []byte
+	tunnel      preseed.Secret // private key, where the node has a tunnel
 }
 
 func (s *secrets) wipe() {

@@ -39,6 +39,7 @@ type Site struct {
 	WorkDir  string // for mount points
 	Tools    Runner
 	Person   Person
+	Attended bool // somebody is at Person's screen: what is shown may wait to be copied
 	Now      func() time.Time
 }
 

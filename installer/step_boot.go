@@ -88,10 +88,17 @@ func writeKeymap(esp string, layout []byte) error {
 	return nil
 }
 
-// leaveReport leaves the recovery key where a person will find it, before the disk
-// can start, and the header's backup beside it on the disk. An age file on the
-// stick is all that leaves the machine.
+// leaveReport leaves what people need of this box, before the disk can start.
 func leaveReport(ctx context.Context, r *run) error {
+	if err := leaveRecovery(ctx, r); err != nil {
+		return err
+	}
+	return leaveTunnelKey(ctx, r)
+}
+
+// leaveRecovery leaves the recovery key where a person will find it, and the header's backup beside it on the disk. An age file on the
+// stick is all that leaves the machine.
+func leaveRecovery(ctx context.Context, r *run) error {
 	recovery := r.site.Answers.Encryption.Recovery
 	if recovery.Recipient != "" {
 		name := filepath.Join(r.site.StickESP, filepath.FromSlash(ReportsPath), FileName(r.plan.Box.Serial), "recovery-key.age")

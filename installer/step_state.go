@@ -28,6 +28,9 @@ func makeState(ctx context.Context, r *run) error {
 	}
 	r.keys.wipe()
 	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
+	if err := r.makeTunnelKey(); err != nil {
+		return err
+	}
 	device := r.partition(disk.State)
 	m := &vault.Manager{Device: device}
 
@@ -99,7 +102,7 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 		return fmt.Errorf("reading the image's users: %w", err)
 	}
 	return r.site.mounted(mapped, "ext4", "", func(dir string) error {
-		if err := layNode(dir, r.plan, r.site.Answers, shadow); err != nil {
+		if err := layNode(dir, r.plan, r.site.Answers, shadow, r.keys.tunnel); err != nil {
 			return err
 		}
 		return nodeFile{Maintenance, string(r.keys.maintenance), 0o600}.write(dir)

@@ -18,7 +18,8 @@ func WritePlan(w io.Writer, p *Plan) error {
 		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("Machine", "%s", p.Box.words())
-	line("Node", "%s, k3s %s", p.NodeName, p.Role)
+	line("Node", "%s, k3s %s", p.NodeName, p.roleWords())
+	p.Tunnel.write(line)
 	line("Image", "stek %s, k3s %s", p.Image.Version, orUnknown(p.Image.K3s))
 	line("Disk", "%s", disk.Describe(p.Disk.Chosen))
 	if len(p.Disk.Erased) == 0 {
@@ -40,6 +41,13 @@ func WritePlan(w io.Writer, p *Plan) error {
 	line("Then", "%s", p.OnFinish)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (p *Plan) roleWords() string {
+	if p.Server == "" {
+		return p.Role
+	}
+	return p.Role + " of " + p.Server
 }
 
 func first(i int, name string) string {

@@ -29,6 +29,7 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"compression":       oneOf("1\tfast", "19\tsmall", "22\tsmallest"),
 	"pcrs":              oneOf("4\twhat was started", "7\tSecure Boot keys", "4,7\tboth", "11\tthe unified kernel image"),
 	"preseed":           files("yaml", "yml"),
+	"preseed-url":       files("url"),
 	"machine":           files("json"),
 	"file":              files("img", "yaml"),
 	"secrets-key":       files(),

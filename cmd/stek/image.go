@@ -151,24 +151,30 @@ func aboutImage(err error) error {
 }
 
 func imageCustomizeCommand() *cobra.Command {
-	var answerFile, secretsKey string
+	var answerFile, remoteFile, secretsKey string
 	cmd := &cobra.Command{
 		Use:   "customize IMAGE --preseed FILE",
 		Short: "Put an answer file onto an image or a stick",
 		Long: `Put an answer file onto the FAT partition of an image file, where the installer finds
 it. It is checked first. The same can be done on any computer by copying the file to
-stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatures.`,
-		Example: `  stek image customize stek-amd64.img --preseed site.yaml`,
-		Args:    cobra.ExactArgs(1),
+stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatures.
+With --preseed-url it is a file that says from which server the answers are fetched.`,
+		Example: `  stek image customize stek-amd64.img --preseed site.yaml
+  stek image customize stek-amd64.img --preseed-url site.url`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if answerFile == "" {
-				return usageError{errors.New("name the answer file: --preseed FILE")}
+			if (answerFile == "") == (remoteFile == "") {
+				return usageError{errors.New("name one file: --preseed FILE or --preseed-url FILE")}
 			}
-			file, err := readAnswers(answerFile)
+			from, as, read := answerFile, "preseed.yaml", readAnswers
+			if remoteFile != "" {
+				from, as, read = remoteFile, "preseed.url", readRemote
+			}
+			file, err := read(from)
 			if err != nil {
 				return err
 			}
-			carried, err := carriedFiles(answerFile, file.SecretsFile())
+			carried, err := carriedFiles(from, as, file.SecretsFile())
 			if err != nil {
 				return usageError{err}
 			}
@@ -191,6 +197,7 @@ stek/preseed.yaml on the stick. Its secrets file goes with it, and so do signatu
 		},
 	}
 	cmd.Flags().StringVar(&answerFile, "preseed", "", "the answer file")
+	cmd.Flags().StringVar(&remoteFile, "preseed-url", "", "a file that says where the answers are fetched from, instead")
 	cmd.Flags().StringVar(&secretsKey, "secrets-key", "", "an age key file that opens the secrets file, for the stick to carry: who holds the stick has both")
 	return cmd
 }
@@ -201,10 +208,25 @@ type carriedFile struct {
 	content []byte
 }
 
-// carriedFiles reads an answer file and what belongs to it: the secrets file that it
-// names, and the signature of each where there is one.
-func carriedFiles(answerFile, secretsFile string) ([]carriedFile, error) {
-	sources := [][2]string{{answerFile, "preseed.yaml"}}
+// readRemote reads a file that says where answers are fetched from, and gives the part of
+// it that is an answer file.
+func readRemote(name string) (*preseed.File, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	where, err := preseed.ReadRemote(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return where.Links, nil
+}
+
+// carriedFiles reads an answer file, which the stick carries under another name, and what
+// belongs to it: the secrets file that it names, and the signature of each where there is
+// one.
+func carriedFiles(answerFile, as, secretsFile string) ([]carriedFile, error) {
+	sources := [][2]string{{answerFile, as}}
 	if secretsFile != "" {
 		sources = append(sources, [2]string{filepath.Join(filepath.Dir(answerFile), secretsFile), secretsFile})
 	}

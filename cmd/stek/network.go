@@ -65,6 +65,7 @@ tests what it was set up with. The exit status is 1 when a stage fails.`,
 		if err != nil {
 			return err
 		}
+		want.Services = clusterServices("/")
 		env := probe.Host()
 		if *output == "text" {
 			env.Seen = func(v probe.Verdict) { writeVerdict(cmd.OutOrStdout(), v) }
@@ -290,19 +291,12 @@ func networkKeyCommand() *cobra.Command {
 		Use:   "key",
 		Short: "Print the public key of this box's tunnel, for its other end",
 		Long: `Print the public key of this box's WireGuard tunnel. The private key was made on the box
-and never leaves it; give this one to whoever keeps the other end.`,
+and never leaves it; give this one to whoever keeps the other end. A terminal shows it as
+a QR code, too.`,
 		Example: `  stek network key`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			key, err := os.ReadFile(network.TunnelPublicPath)
-			if errors.Is(err, os.ErrNotExist) {
-				return errors.New("this box has no tunnel; see network.vpn in the answer file")
-			}
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(key)
-			return err
+			return printTunnelKey(cmd.OutOrStdout())
 		},
 	}
 }
@@ -411,7 +405,7 @@ one has moved: WireGuard itself asks once only.`,
 			}
 			defer client.Close()
 			tunnel := endpoint.Of(client, network.Tunnel, *n.VPN.WireGuard)
-			tunnel.Every = 30 * time.Second
+			tunnel.Every = endpoint.Interval
 			tunnel.Moved = func(m endpoint.Move) {
 				fmt.Fprintf(cmd.OutOrStdout(), "the peer %s is now at %s\n", m.Key, m.To)
 			}

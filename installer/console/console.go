@@ -44,6 +44,15 @@ func (c *Consoles) Say(format string, args ...any) {
 	}
 }
 
+// Show implements Shower: as text, and as a code for a camera. Both stay where they are
+// written; nothing waits for a person.
+func (c *Consoles) Show(about, text string) {
+	c.Say("\n%s\n\n  %s\n", about, text)
+	if drawn, err := QR(text); err == nil {
+		_, _ = c.Write([]byte(drawn + "\n"))
+	}
+}
+
 // Write writes plain text on every console, with the line ends that a raw terminal
 // needs. A console that cannot be written to does not keep the others from it.
 func (c *Consoles) Write(p []byte) (int, error) {

@@ -26,19 +26,23 @@ type Client struct {
 	HTTP   *http.Client
 }
 
-// kubeconfig is the part of a kubeconfig that k3s writes for its administrator
+// kubeconfig is the part of a kubeconfig that k3s writes: with everything inside for its
+// administrator, with the names of files for the kubelet
 // (https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/).
 type kubeconfig struct {
 	Clusters []struct {
 		Cluster struct {
 			Server string `yaml:"server"`
 			CA     string `yaml:"certificate-authority-data"`
+			CAFile string `yaml:"certificate-authority"`
 		} `yaml:"cluster"`
 	} `yaml:"clusters"`
 	Users []struct {
 		User struct {
-			Cert string `yaml:"client-certificate-data"`
-			Key  string `yaml:"client-key-data"`
+			Cert     string `yaml:"client-certificate-data"`
+			CertFile string `yaml:"client-certificate"`
+			Key      string `yaml:"client-key-data"`
+			KeyFile  string `yaml:"client-key"`
 		} `yaml:"user"`
 	} `yaml:"users"`
 }
@@ -50,15 +54,15 @@ func Open(path string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := parseKubeconfig(text)
+	c, err := parseKubeconfig(text, os.ReadFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// parseKubeconfig never repeats a value in an error: the file holds a private key.
-func parseKubeconfig(text []byte) (*Client, error) {
+// parseKubeconfig reads the files that a kubeconfig names with read. It never repeats a value in an error: the file holds a private key.
+func parseKubeconfig(text []byte, read func(name string) ([]byte, error)) (*Client, error) {
 	var k kubeconfig
 	if err := yaml.Unmarshal(text, &k); err != nil {
 		return nil, errors.New("it is not YAML")
@@ -71,12 +75,18 @@ func parseKubeconfig(text []byte) (*Client, error) {
 		return nil, errors.New("its server is no https address")
 	}
 	var pem [3][]byte
-	for i, field := range []struct{ name, value string }{
-		{"certificate-authority-data", k.Clusters[0].Cluster.CA},
-		{"client-certificate-data", k.Users[0].User.Cert},
-		{"client-key-data", k.Users[0].User.Key},
+	for i, field := range []struct{ name, value, file string }{
+		{"certificate-authority-data", k.Clusters[0].Cluster.CA, k.Clusters[0].Cluster.CAFile},
+		{"client-certificate-data", k.Users[0].User.Cert, k.Users[0].User.CertFile},
+		{"client-key-data", k.Users[0].User.Key, k.Users[0].User.KeyFile},
 	} {
 		var err error
+		if field.value == "" && field.file != "" {
+			if pem[i], err = read(field.file); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if pem[i], err = base64.StdEncoding.DecodeString(field.value); err != nil || len(pem[i]) == 0 {
 			return nil, fmt.Errorf("its %s is not base64", field.name)
 		}

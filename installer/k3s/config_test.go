@@ -42,6 +42,8 @@ func TestRender(t *testing.T) {
 			Address: netip.MustParseAddr("10.1.2.3"), Device: "enp1s0", ResolvConf: "/run/systemd/resolve/resolv.conf"}},
 		{"vpn", preseed.Answers{}, Facts{Name: "kas-7", Source: SourceRelease,
 			Address: netip.MustParseAddr("10.77.0.7"), Device: "stek-vpn", Names: []string{"192.168.7.20", "kas-7"}}},
+		{"agent", preseed.Answers{K3s: preseed.K3s{Role: "agent", Server: "https://10.77.0.1:6443", Token: "K10abc::server:hunter22", Labels: map[string]string{"hall": "7"}}},
+			Facts{Name: "kas-7", Source: SourceModule, Address: netip.MustParseAddr("10.77.0.7"), Device: "stek-vpn", Names: []string{"192.168.7.20"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files, err := Render(c.answers, c.facts)
@@ -61,7 +63,8 @@ func TestRenderRefuses(t *testing.T) {
 		bend func(*Facts)
 		is   error
 	}{
-		{"another role", "agent", func(*Facts) {}, ErrRole},
+		{"another role", "server-join", func(*Facts) {}, ErrRole},
+		{"an agent without a server", "agent", func(*Facts) {}, nil},
 		{"no name", "", func(f *Facts) { f.Name = "" }, nil},
 		{"no source", "", func(f *Facts) { f.Source = "" }, nil},
 		{"address without a device", "", func(f *Facts) { f.Address = Address }, nil},

@@ -41,6 +41,7 @@ type Pod struct {
 type Want struct {
 	Node      string
 	Workloads []Workload // deployments with at least one ready pod
+	Alone     bool       // only this node's own pods are asked for: all that an agent may see
 
 	// What the API server knows is from before a power cut until the kubelet has
 	// looked again: for some seconds a node that has only just started is Ready and
@@ -70,6 +71,9 @@ type Workload struct{ Namespace, Name string }
 
 // Expect returns what a node with these answers runs when it is ready.
 func Expect(a preseed.Answers, node string) Want {
+	if a.K3s.Role == agent {
+		return Want{Node: node, Alone: true}
+	}
 	return want(node, a.K3s.Disable)
 }
 
@@ -136,14 +140,20 @@ func Look(ctx context.Context) State {
 	if err != nil {
 		return State{Problem: fmt.Sprintf("k3s is not set up on this machine: %v", err)}
 	}
-	client, err := Open(KubeconfigPath)
+	credentials, wanted := KubeconfigPath, want(c.NodeName, c.Disable)
+	missing := "k3s has not come up yet: it has written no credentials; see journalctl -u k3s"
+	if c.Server != "" {
+		credentials, wanted = KubeletConfigPath, Want{Node: c.NodeName, Alone: true}
+		missing = "this agent has not joined the cluster yet: its server " + c.Server + " has given it no credentials; see journalctl -u k3s and stek network test"
+	}
+	client, err := Open(credentials)
 	if errors.Is(err, fs.ErrNotExist) {
-		return State{Node: c.NodeName, Problem: "k3s has not come up yet: it has written no credentials; see journalctl -u k3s"}
+		return State{Node: c.NodeName, Problem: missing}
 	}
 	if err != nil {
 		return State{Node: c.NodeName, Problem: err.Error()}
 	}
-	return client.State(ctx, ThisStart(want(c.NodeName, c.Disable), "/"))
+	return client.State(ctx, ThisStart(wanted, "/"))
 }
 
 // State asks once. It never fails: what could not be asked is the State's Problem.
@@ -156,7 +166,11 @@ func (c *Client) State(ctx context.Context, w Want) State {
 		return State{Node: w.Node, Problem: "the node " + w.Node + " has not registered with the API server yet"}
 	}
 	if err == nil {
-		err = c.get(ctx, "/api/v1/pods", &pods)
+		path := "/api/v1/pods"
+		if w.Alone {
+			path += "?fieldSelector=" + url.QueryEscape("spec.nodeName="+w.Node)
+		}
+		err = c.get(ctx, path, &pods)
 	}
 	if err != nil {
 		return State{Node: w.Node, Problem: fmt.Sprintf("the API server cannot be asked: %v", err)}

@@ -107,7 +107,7 @@ func apiServer(t *testing.T, answers map[string]string) (kubeconfig string) {
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		text, ok := answers[r.URL.Path]
+		text, ok := answers[r.RequestURI]
 		if !ok {
 			http.NotFound(w, r)
 			return
@@ -158,6 +158,57 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
+// TestAgent: an agent asks with the kubelet's credentials, which lie in files, and only
+// for its own pods.
+func TestAgent(t *testing.T) {
+	path := apiServer(t, map[string]string{
+		"/api/v1/nodes/gh-12":                              `{"metadata":{"name":"gh-12"},"status":{"conditions":[{"type":"Ready","status":"True"}]}}`,
+		"/api/v1/pods?fieldSelector=spec.nodeName%3Dgh-12": `{"items":[]}`,
+	})
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for line := range strings.Lines(string(text)) {
+		// "client-key-data: BASE64" becomes "client-key: FILE".
+		for _, key := range []string{"certificate-authority", "client-certificate", "client-key"} {
+			_, value, found := strings.Cut(line, key+"-data: ")
+			if !found {
+				continue
+			}
+			value = strings.TrimSpace(value)
+			content, err := base64.StdEncoding.DecodeString(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, key)
+			if err := os.WriteFile(file, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			text = []byte(strings.Replace(string(text), key+"-data: "+value, key+": "+file, 1))
+		}
+	}
+	kubelet := filepath.Join(dir, "kubelet.kubeconfig")
+	if err := os.WriteFile(kubelet, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(kubelet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := Expect(preseed.Answers{K3s: preseed.K3s{Role: "agent"}}, "gh-12")
+	if s := c.State(t.Context(), w); !s.Ready {
+		t.Errorf("got %+v", s)
+	}
+	if err := os.Remove(filepath.Join(dir, "client-key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(kubelet); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without its key: %v", err)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
@@ -170,7 +221,7 @@ func FuzzParseKubeconfig(f *testing.F) {
 	f.Add("clusters: 3")
 	f.Add("users:\n- user: {client-key-data: !!binary " + secret + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := parseKubeconfig([]byte(text))
+		_, err := parseKubeconfig([]byte(text), func(string) ([]byte, error) { return nil, fs.ErrNotExist })
 		if err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("the key is in the error: %v", err)
 		}

@@ -25,8 +25,8 @@
 //     in /etc/credstore, which systemd hands to networkd alone; everything of
 //     wpa_supplicant and the proxy's login are in files of mode 0600.
 //   - Nothing waits for a network: a node without one becomes Ready.
-//   - The tunnel never takes all traffic: a time server must stay reachable outside
-//     it, since WireGuard refuses a clock that went backwards.
+//   - The tunnel never takes all traffic (package preseed refuses that): a time server
+//     must stay reachable outside it, since WireGuard refuses a clock that went backwards.
 //
 // Testing a configuration is package probe's, keeping it package keep's.
 package network

@@ -110,7 +110,6 @@ func TestRefuses(t *testing.T) {
 		{"a fixed address on two cards", `network: {links: [{name: up, addresses: [10.0.0.2/24]}]}`, "fits 2 cards"},
 		{"a VLAN on two cards", `network: {links: [{name: up, vlan: 5}]}`, "fits 2 cards"},
 		{"a VLAN named as a card", `network: {links: [{name: enp2s0, match: {mac: "dc:a6:32:00:00:01"}, vlan: 5}]}`, "this name is taken"},
-		{"all traffic", `network: {vpn: {wireguard: {address: 10.77.0.7/32, peers: [{public-key: "` + peerKey + `", endpoint: "vpn.example.org:51820", allowed-ips: [0.0.0.0/0]}]}}}`, "time servers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Render(answers(t, c.network), Facts{NICs: nics, TunnelKey: boxKey})

@@ -18,9 +18,6 @@ const (
 	presharedKey = "network.wireguard.stek.psk%d"
 )
 
-// ErrAllTraffic refuses a tunnel that takes all traffic.
-var ErrAllTraffic = errors.New("network.vpn.wireguard: a tunnel for all traffic (allowed-ips 0.0.0.0/0 or ::/0) is not in this version, since it would take the time servers with it, and WireGuard needs the right time before it opens; name the networks behind the tunnel")
-
 // NewKey makes a private key for a tunnel, on the box that will use it.
 func NewKey() (preseed.Secret, error) {
 	key, err := wgtypes.GeneratePrivateKey()
@@ -28,6 +25,15 @@ func NewKey() (preseed.Secret, error) {
 		return "", fmt.Errorf("making a key for WireGuard: %w", err)
 	}
 	return preseed.Secret(key.String()), nil
+}
+
+// KeyOf is the private key that the answers give to a tunnel, or a new one where the box
+// makes its own.
+func KeyOf(w preseed.WireGuard) (preseed.Secret, error) {
+	if w.PrivateKey == "" || w.Generates() {
+		return NewKey()
+	}
+	return w.PrivateKey, nil
 }
 
 // PublicKey is the half that the other end needs.
@@ -92,9 +98,6 @@ func tunnelFiles(w *preseed.WireGuard, f Facts) ([]File, error) {
 			dev.set("Endpoint", p.Endpoint)
 		}
 		for _, a := range p.AllowedIPs {
-			if a.Bits() == 0 {
-				return nil, ErrAllTraffic
-			}
 			dev.set("AllowedIPs", a)
 		}
 		if p.Keepalive != 0 {

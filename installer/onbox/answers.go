@@ -75,6 +75,12 @@ func ReadAnswers(ctx context.Context, path, shown string, inv *hardware.Inventor
 	if err != nil {
 		return nil, err
 	}
+	return answersIn(ctx, file, filepath.Dir(path), inv, keys, person)
+}
+
+// answersIn is ReadAnswers for a file that was read and whose signature was checked. dir
+// is where its secrets file lies.
+func answersIn(ctx context.Context, file *preseed.File, dir string, inv *hardware.Inventory, keys Keys, person installer.Person) (*Answers, error) {
 	machine := installer.Machine(inv)
 	given, err := file.For(machine)
 	if errors.Is(err, preseed.ErrNotListed) {
@@ -90,11 +96,11 @@ func ReadAnswers(ctx context.Context, path, shown string, inv *hardware.Inventor
 		return &Answers{Full: preseed.Defaults(given), Given: given}, nil
 	}
 	name := file.SecretsFile()
-	encrypted, err := ReadSigned(filepath.Join(filepath.Dir(path), name), name, keys)
+	encrypted, err := ReadSigned(filepath.Join(dir, name), name, keys)
 	if err != nil {
 		return nil, err
 	}
-	beside, err := stickKey(filepath.Dir(path))
+	beside, err := stickKey(dir)
 	if err != nil {
 		return nil, err
 	}

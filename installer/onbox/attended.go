@@ -41,9 +41,11 @@ func Attended(ctx context.Context, show Show, o tui.Options) error {
 	})
 }
 
-// silent tells whether there is nobody's answer file on the stick.
-func (s *stick) silent() bool {
-	_, err := os.Stat(filepath.Join(s.esp, filepath.FromSlash(answerFile)))
+// silent tells whether there is nobody's answer file on the stick, nor where to fetch one.
+func (s *stick) silent() bool { return s.missing(answerFile) && s.missing(urlFile) }
+
+func (s *stick) missing(name string) bool {
+	_, err := os.Stat(filepath.Join(s.esp, filepath.FromSlash(name)))
 	return errors.Is(err, fs.ErrNotExist)
 }
 

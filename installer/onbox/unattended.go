@@ -48,7 +48,7 @@ func Unattended(ctx context.Context) error {
 		for _, f := range faults {
 			people.Say("%v", f)
 		}
-		people.Say("Mend stek/preseed.yaml on the stick, on any computer, and start again.")
+		people.Say("Mend %s, on any computer, and start again.", whereToMend(faults))
 		people.Say("Nothing on this machine's disks was changed; %s.", where)
 		return err
 	}
@@ -112,6 +112,10 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 		return s.attended(ctx, inv, image, rep, people)
 	}
 	answers, err := s.answers(ctx, inv, people)
+	if s.outOfReach(inv, err) {
+		people.Say("%v", err)
+		return startFromDisk(ctx, s, inv, people)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,12 +156,28 @@ func (s *stick) carryOut(ctx context.Context, inv *hardware.Inventory, plan *ins
 	return installer.CloseJournal(s.journal(inv))
 }
 
-// answers reads the answer file on the stick.
+// whereToMend names the file that has the faults.
+func whereToMend(faults preseed.Faults) string {
+	if name := faults[0].File; strings.HasPrefix(name, "https://") {
+		return name
+	} else if name == urlFile {
+		return urlFile + " on the stick"
+	}
+	return answerFile + " on the stick"
+}
+
+// answers reads the answer file on the stick, or the one that the stick names.
 func (s *stick) answers(ctx context.Context, inv *hardware.Inventory, people installer.Person) (*Answers, error) {
 	path := filepath.Join(s.esp, filepath.FromSlash(answerFile))
 	keys, err := ImageKeys("/")
 	if err != nil {
 		return nil, err
+	}
+	if s.elsewhere() {
+		if !s.missing(answerFile) {
+			return nil, &installer.Refusal{Status: installer.StatusInvalid, Message: "the stick has both " + answerFile + " and " + urlFile, Remedy: "remove one of them"}
+		}
+		return s.remote(inv, people).answers(ctx, keys)
 	}
 	return ReadAnswers(ctx, path, answerFile, inv, keys, people)
 }
@@ -183,7 +203,8 @@ func reason(err error) error {
 }
 
 func (s *stick) site(answers *preseed.Answers, people installer.Person) *installer.Site {
-	return &installer.Site{
+	_, consoles := people.(*console.Consoles) // all of them, with nobody in front perhaps
+	return &installer.Site{Attended: !consoles,
 		Machine: hardware.Host(), Answers: answers, StickESP: s.esp, Root: s.root, EFIVars: efivars, Shadow: "/etc/shadow", Keymaps: keymap.Dir,
 		TPM: tpmDevice, WorkDir: workDir, Tools: installer.Tools{}, Person: people, Now: time.Now,
 	}

@@ -88,7 +88,7 @@ power: {profile: saver}
 site: {stack: []}
 boxes:
   - {serial: A1}
-  - {serial: B2, power: {night: "22:00-06:00"}, k3s: {role: agent, server: "https://10.0.0.1:6443", token: secret:t}}
+  - {serial: B2, power: {night: "22:00-06:00"}, k3s: {role: server-join, server: "https://10.0.0.1:6443", token: secret:t}}
 secrets: {file: s.age}
 `))
 	if err != nil {
@@ -99,9 +99,7 @@ secrets: {file: s.age}
 			"f:3:8: power: not in this version of stek; remove it, or install with a version that has it",
 		"B2": "f:2:29: encryption.unlock[1]: \"key-stick\" is not in this version of stek; use tpm2 or passphrase\n" +
 			"f:7:25: power: not in this version of stek; remove it, or install with a version that has it\n" +
-			"f:7:61: k3s.role: \"agent\" is not in this version of stek; use server\n" +
-			"f:7:76: k3s.server: not in this version of stek; remove it, or install with a version that has it\n" +
-			"f:7:108: k3s.token: not in this version of stek; remove it, or install with a version that has it",
+			"f:7:61: k3s.role: \"server-join\" is not in this version of stek; use server or agent",
 	} {
 		if err := file.NotBuilt(Machine{Serial: serial}); err == nil || err.Error() != want {
 			t.Errorf("%s: got\n%v\nwant\n%s", serial, err, want)

@@ -21,6 +21,9 @@ func clusterConflicts(a *Answers, add addConflict) {
 	if !joins && a.K3s.Token != "" {
 		add("k3s.token", "has a meaning only with role: server-join or agent", "take it out, or change k3s.role", "k3s.role")
 	}
+	if a.K3s.Role == "agent" && a.Fleet == nil && !a.Network.VPN.Given() {
+		add("k3s.role", "an agent without a tunnel is not in this version: its server would have no address to reach it at", "write network.vpn, or use server", "network.vpn")
+	}
 	if a.K3s.Role == "agent" && len(a.K3s.Disable) > 0 {
 		add("k3s.disable", "an agent has no components of its own to leave out", "say it on the server", "k3s.role")
 	}

@@ -13,7 +13,7 @@ func networkConflicts(n *Network, add addConflict) {
 		for _, part := range []struct {
 			key   string
 			given bool
-		}{{"network.links", len(n.Links) > 0}, {"network.vpn", n.VPN.WireGuard != nil}, {"network.proxy", !n.Proxy.IsZero()}, {"network.ntp", len(n.NTP) > 0}} {
+		}{{"network.links", len(n.Links) > 0}, {"network.vpn", n.VPN.Given()}, {"network.proxy", !n.Proxy.IsZero()}, {"network.ntp", len(n.NTP) > 0}} {
 			if part.given {
 				add(part.key, "has no meaning with network.offline: true", "take one of them out", "network.offline")
 			}
@@ -46,6 +46,9 @@ func networkConflicts(n *Network, add addConflict) {
 	}
 	if n.Proxy.Password != "" && n.Proxy.Username == "" {
 		add("network.proxy.password", "a password without network.proxy.username", "give both, or none")
+	}
+	if n.VPN.WireGuard != nil && n.VPN.Config != "" {
+		add("network.vpn.config", "the tunnel is described twice", "keep config or wireguard", "network.vpn.wireguard")
 	}
 	if w := n.VPN.WireGuard; w != nil {
 		tunnelConflicts(w, n.NTP, add)
@@ -155,6 +158,10 @@ func tunnelConflicts(w *WireGuard, ntp []string, add addConflict) {
 		reached = reached || !peer.Endpoint.IsZero()
 		for j, network := range peer.AllowedIPs {
 			place := numbered(entry+".allowed-ips", j)
+			if network.Bits() == 0 {
+				add(place, "a tunnel for all traffic is not in this version: it would take the time servers with it, and WireGuard needs the right time before it opens",
+					"name the networks behind the tunnel")
+			}
 			if other, twice := networks[network]; twice {
 				add(place, fmt.Sprintf("%s is behind %s already", network, strings.TrimPrefix(other, at+".")), "a network is behind one peer: WireGuard would take it from the other")
 			}

@@ -163,7 +163,11 @@ const (
 // VPN is the tunnel to head office.
 type VPN struct {
 	WireGuard *WireGuard `yaml:"wireguard" json:"wireguard,omitempty"`
+	Config    Secret     `yaml:"config" json:"config,omitempty"` // a wg0.conf; Defaults makes it the WireGuard section
 }
+
+// Given tells whether there is a tunnel.
+func (v VPN) Given() bool { return v.WireGuard != nil || v.Config != "" }
 
 // WireGuard is a WireGuard tunnel, used over whichever link is up.
 type WireGuard struct {
@@ -176,7 +180,7 @@ type WireGuard struct {
 }
 
 // GenerateKey as a PrivateKey says that the box makes its own key, on its state
-// volume; the public half is in the report.
+// volume. The public half is shown when the installation ends, and in the report.
 const GenerateKey = "generate"
 
 // Generates tells whether the box makes its own private key.

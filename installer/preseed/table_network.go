@@ -58,6 +58,8 @@ var networkTable = []Key{
 		Description: "Private key of the box's certificate, as PEM, not encrypted. With tls."},
 	{Path: "network.vpn", Type: Section,
 		Description: "The tunnel to head office."},
+	{Path: "network.vpn.config", Type: Text, Lines: true, Secret: true, Example: "secret:wg0", rule: checkWGQuick,
+		Description: "The tunnel as the text of a wg0.conf, instead of wireguard. It holds the private key of the box, so keep it in the secrets file."},
 	{Path: "network.vpn.wireguard", Type: Section,
 		Description: "A WireGuard tunnel, over whichever link is up."},
 	{Path: "network.vpn.wireguard.address", Type: Text, Required: true, Example: "10.77.0.7/32", rule: checkOwnAddress,

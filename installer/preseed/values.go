@@ -11,6 +11,7 @@ import (
 // boot.microsoft-keys when no keys are enrolled, stay open: they have no meaning.
 func Defaults(a *Answers) *Answers {
 	full := a.clone()
+	full.Network.VPN.readConfig()
 	visit(reflect.ValueOf(full).Elem(), "", "", func(key *Key, _ string, at reflect.Value) bool {
 		if key.Default == "" || !at.IsZero() || key.Path == "boot.microsoft-keys" && full.Boot.SecureBoot != "enrol" {
 			return true

@@ -9,13 +9,14 @@ import (
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
 
+	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
 // What is drawn is read by a camera's decoder, and fits the smallest screen.
 func TestCode(t *testing.T) {
 	key := vault.NewRecoveryKey()
-	drawn, err := code(key.Reveal())
+	drawn, err := console.QR(key.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func TestNodeWithoutNetwork(t *testing.T) {
 	must(t, err)
 	kernelSettings(t)
 
-	s := newSandbox(t, files, settings)
+	s := newSandbox(t, spec{Name: nodeName}, files, settings)
 	linkImages(t, s, files)
 	allowOOMScores(t, s)
 	start := time.Now()

@@ -46,13 +46,22 @@ func node(dir string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(1)
 	}()
+	as, err := readSpec(dir)
+	if err != nil {
+		return err
+	}
 	if err := newRoot(dir); err != nil {
 		return fmt.Errorf("making the root: %w", err)
 	}
-	if err := network(); err != nil {
+	if err := dummy(); err != nil {
 		return fmt.Errorf("making the dummy interface: %w", err)
 	}
-	if err := unix.Sethostname([]byte(nodeName)); err != nil {
+	if as.Tunnel != nil {
+		if err := as.Tunnel.up(); err != nil {
+			return fmt.Errorf("making the tunnel: %w", err)
+		}
+	}
+	if err := unix.Sethostname([]byte(as.Name)); err != nil {
 		return err
 	}
 	log, err := os.OpenFile("/var/log/k3s.log", os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -60,7 +69,11 @@ func node(dir string) error {
 		return err
 	}
 	// The unit's environment, without what the test was started with.
-	server, err := os.StartProcess(k3s.BinaryPath, []string{k3s.BinaryPath, "server"}, &os.ProcAttr{
+	role := "server"
+	if as.Agent {
+		role = "agent"
+	}
+	server, err := os.StartProcess(k3s.BinaryPath, []string{k3s.BinaryPath, role}, &os.ProcAttr{
 		Env:   []string{"PATH=/usr/libexec/cni:/usr/sbin:/usr/bin:/sbin:/bin"},
 		Files: []*os.File{nil, log, log},
 	})
@@ -223,9 +236,9 @@ func controlGroups(at string) error {
 	return all(steps)
 }
 
-// network does by hand what 10-stek0.netdev and 10-stek0.network say. A kernel
+// dummy does by hand what 10-stek0.netdev and 10-stek0.network say. A kernel
 // without the dummy driver has veth: with both ends here it leads nowhere as well.
-func network() error {
+func dummy() error {
 	if ip("link add "+k3s.Interface+" type dummy") != nil {
 		if err := ip("link add " + k3s.Interface + " type veth peer name stek0-end"); err != nil {
 			return err

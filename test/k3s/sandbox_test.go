@@ -30,6 +30,7 @@ import (
 // does.
 type sandbox struct {
 	t    *testing.T
+	name string
 	dir  string
 	cmd  *exec.Cmd
 	pid  int             // process 1, as this machine counts
@@ -38,9 +39,9 @@ type sandbox struct {
 }
 
 // newSandbox lays out what the image and the private volume hold.
-func newSandbox(t *testing.T, root []component.File, settings []k3s.File) *sandbox {
+func newSandbox(t *testing.T, as spec, root []component.File, settings []k3s.File) *sandbox {
 	t.Helper()
-	s := &sandbox{t: t, dir: t.TempDir()}
+	s := &sandbox{t: t, name: as.Name, dir: t.TempDir()}
 	for _, d := range []string{"root", "over", "files", "state/rancher", "state/kubelet", "state/cni", "state/log", "state/etc-rancher"} {
 		must(t, os.MkdirAll(filepath.Join(s.dir, d), 0o755))
 	}
@@ -56,6 +57,10 @@ func newSandbox(t *testing.T, root []component.File, settings []k3s.File) *sandb
 		must(t, os.WriteFile(to, data, f.Mode.Perm()))
 	}
 	for _, f := range settings {
+		if f.Path == k3s.RolePath {
+			as.Agent = true // the sandbox reads no units
+			continue
+		}
 		rest, ok := strings.CutPrefix(f.Path, "/etc/rancher/")
 		if !ok {
 			t.Fatalf("%s is not in the sandbox", f.Path)
@@ -64,6 +69,7 @@ func newSandbox(t *testing.T, root []component.File, settings []k3s.File) *sandb
 		must(t, os.MkdirAll(filepath.Dir(to), 0o755))
 		must(t, os.WriteFile(to, f.Data, f.Mode))
 	}
+	must(t, as.write(s.dir))
 	t.Cleanup(s.powerCut)
 	return s
 }
@@ -136,7 +142,7 @@ func (s *sandbox) groups() []string {
 		if part[0] == "0" && len(lines) > 1 {
 			continue // the new hierarchy beside the old ones holds no controllers
 		}
-		groups = append(groups, filepath.Join(top, part[2], "stek-test-"+filepath.Base(filepath.Dir(s.dir))))
+		groups = append(groups, filepath.Join(top, part[2], "stek-test-"+filepath.Base(filepath.Dir(s.dir))+"-"+filepath.Base(s.dir)))
 	}
 	return groups
 }

@@ -267,3 +267,58 @@ func (c *Card) Join(t testing.TB, d DHCP) {
 	c.far = "wire"
 	port.DHCP(t, d)
 }
+
+// Wire joins another site to this one, which becomes its router: the other's end of the
+// cable, with its address, is called "wan".
+func (s *Site) Wire(t testing.TB, other *Site, name, router, address string) {
+	t.Helper()
+	s.Do(t, func() error {
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "wan"}); err != nil {
+			return err
+		}
+		far, err := netlink.LinkByName("wan")
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetNsFd(far, int(other.ns)); err != nil {
+			return err
+		}
+		near, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		if err := addAddress(near, router); err != nil {
+			return err
+		}
+		return netlink.LinkSetUp(near)
+	})
+	other.Readdress(t, "wan", address, strings.Split(router, "/")[0])
+}
+
+// Readdress takes the addresses of one of the site's cards away and gives it another, and
+// a default route.
+func (s *Site) Readdress(t testing.TB, name, address, gateway string) {
+	t.Helper()
+	s.Do(t, func() error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		before, err := netlink.AddrList(link, netlink.FAMILY_V4)
+		if err != nil {
+			return err
+		}
+		for _, a := range before {
+			if err := netlink.AddrDel(link, &a); err != nil {
+				return err
+			}
+		}
+		if err := addAddress(link, address); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetUp(link); err != nil {
+			return err
+		}
+		return netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.ParseIP(gateway)})
+	})
+}

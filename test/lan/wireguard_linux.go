@@ -24,6 +24,8 @@ type WireGuard struct {
 	Peer     wgtypes.Key // public
 	Endpoint string      // address and port; "": the peer comes to us
 	Allowed  string
+
+	Keepalive int // seconds; 0: none
 }
 
 // WireGuard starts an end of a tunnel in the site.
@@ -54,7 +56,7 @@ func (w WireGuard) start(t testing.TB) error {
 	t.Cleanup(dev.Close)
 	set := fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nallowed_ip=%s\n", hex.EncodeToString(w.Key[:]), w.Port, hex.EncodeToString(w.Peer[:]), w.Allowed)
 	if w.Endpoint != "" {
-		set += "endpoint=" + w.Endpoint + "\n"
+		set += fmt.Sprintf("endpoint=%s\npersistent_keepalive_interval=%d\n", w.Endpoint, w.Keepalive)
 	}
 	if err := dev.IpcSet(set); err != nil {
 		return err

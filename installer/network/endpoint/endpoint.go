@@ -25,6 +25,10 @@ import (
 // section 6.1), and is given time to do so three times (REKEY_TIMEOUT).
 const Silence = 135 * time.Second
 
+// Interval is how often a node looks. A peer that has moved is then back within half a
+// minute and the time that name servers keep an old answer.
+const Interval = 30 * time.Second
+
 // Peer is one other end as it is now.
 type Peer struct {
 	Key       string         // public

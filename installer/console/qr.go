@@ -1,4 +1,4 @@
-package tui
+package console
 
 import (
 	"fmt"
@@ -11,10 +11,10 @@ import (
 // 18004, 9.1); cameras take two, and with four a recovery key is too tall for 24 lines.
 const quietZone = 2
 
-// code draws a text as a QR code, two modules in each sign. Light is what is drawn, for
+// QR draws a text as a QR code, two modules in each sign. Light is what is drawn, for
 // terminals with a dark background: the signs are those that the fonts of the Linux
 // console have.
-func code(text string) (string, error) {
+func QR(text string) (string, error) {
 	// Little is lost on a screen, so the code is made as small as it can be.
 	q, err := qrcode.New(text, qrcode.Low)
 	if err != nil {
@@ -44,13 +44,4 @@ func code(text string) (string, error) {
 		b.WriteString("\n")
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
-}
-
-// picture is a page with what a step shows, as a QR code.
-func picture(st *state) []row {
-	drawn, err := code(st.shown)
-	if err != nil {
-		drawn = err.Error()
-	}
-	return []row{{kind: paragraph, text: drawn}, {kind: button, text: st.t("continue"), do: func(*state) action { return resume }}}
 }
