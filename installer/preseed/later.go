@@ -26,7 +26,6 @@ var notBuilt = []unbuilt{
 	{key: "k3s.token"},
 	{key: "fleet"},
 	{key: "site.stack"},
-	{key: "ask"},
 }
 
 // NotBuilt returns a fault for everything that the answers ask for and this version
