@@ -2,21 +2,15 @@ package tui
 
 import "github.com/stek-edge/stek/installer/preseed"
 
-// canEnrol tells whether Secure Boot is a question at all: the firmware has it and does
-// not hold it on already, and the image has keys for it.
-func canEnrol(st *state) bool {
-	f := st.Inventory.Firmware
-	return f.Type == "uefi" && !f.SecureBoot && st.Image.KeysToEnrol
-}
+// canEnrol tells whether Secure Boot is a question at all: the firmware waits for keys (its
+// setup mode), and the image has some. Elsewhere the page about the machine says how it is.
+func canEnrol(st *state) bool { return st.Inventory.Firmware.SetupMode && st.Image.KeysToEnrol }
 
 // boot asks whether the firmware is to start only what the office has signed.
 func boot(st *state) []row {
 	const path = "boot.secure-boot"
 	enrol := word(st, path, "enrol", st.t("boot.enrol"))
 	enrol.note = st.t("boot.enrol.note")
-	if !st.Inventory.Firmware.SetupMode {
-		enrol.barred, enrol.note = true, st.t("boot.barred")
-	}
 	keep := word(st, path, "keep", st.t("boot.keep"))
 	keep.note = st.t("boot.keep.note")
 	keep.do = func(st *state) action {

@@ -77,7 +77,7 @@ func network(st *state) []row {
 	}
 	rows = append(rows, row{kind: paragraph, text: st.t("network.later")}, row{kind: heading, text: st.t("network.cards")})
 	rows = append(rows, cards(st)...)
-	if st.Test != nil && !st.offline() {
+	if st.Test != nil && !st.offline() && len(st.Inventory.NICs) > 0 {
 		rows = append(rows, panel(st)...)
 	}
 	return st.placed([]string{"network"}, rows, st.goOn())
