@@ -271,7 +271,10 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 		if a.st.left > 0 {
 			a.st.left = 0 // somebody is there
 			a.refresh()
-			a.goTo(a.focus)
+			if a.st.phase == asking {
+				a.goTo(a.first())
+				return nil
+			}
 		}
 		return a.press(msg)
 	case tea.PasteMsg:

@@ -37,7 +37,7 @@ func review(st *state) []row {
 	ask := row{kind: input, id: "confirm", text: st.t("confirm", want), value: st.typed, set: func(st *state, value string) { st.typed = value }}
 	start := row{kind: button, text: st.t("install"), strict: true, do: func(*state) action { return begin }}
 	if st.left > 0 {
-		rows = append(rows, row{kind: paragraph, text: st.t("countdown.begin", st.left)})
+		rows = append([]row{{kind: paragraph, text: st.t("countdown.begin", st.left)}}, rows...)
 		return st.savable(append(rows, row{kind: button, text: st.t("install"), do: func(*state) action { return begin }}), keep)
 	}
 	if !st.agreed(p) {

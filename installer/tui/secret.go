@@ -59,7 +59,7 @@ func newSecret(st *state, method string, least int) []row {
 // make tables of 10 MB of it whenever a program starts that has them inside, in 70 ms and
 // more: too much for the first process of a box, which is this same program.
 func strength(method, secret string) string {
-	limits := []float64{40, 55, 70}
+	limits := []float64{45, 55, 70}
 	if method == string(vault.KindTPM2) {
 		limits = []float64{16, 20, 26}
 	}

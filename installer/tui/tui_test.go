@@ -210,6 +210,15 @@ func TestFrames(t *testing.T) {
 					show()
 					press(t, a, "esc", "ctrl+c")
 					show()
+					// A machine whose firmware waits for keys has one page more.
+					s = session(t, "mini-pc")
+					s.Values["node.language"] = []string{l.tag}
+					at, page := newApp(t.Context(), s, look{ascii: signs == "ascii", mono: true}), a
+					at.Update(tea.WindowSizeMsg{Width: size.width, Height: size.height})
+					at.open(at.st.at("boot"))
+					choose(t, at, at.st.t("boot.enrol"))
+					*page = *at
+					show()
 					golden.Check(t, filepath.Join("frames", name+".txt"), pages.String())
 				})
 			}
