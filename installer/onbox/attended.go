@@ -102,6 +102,7 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 		Keyboard: func(layout string) error { return keymap.Use(keymap.Dir, layout) },
 		Look:     func(ctx context.Context) (*hardware.Inventory, error) { return hardware.Look(ctx, hardware.Host()) },
 		Cards:    probe.Cards,
+		Scan:     scan,
 		Test:     (&trial{}).test,
 		Save: func(text []byte) (string, error) {
 			return savedAnswers, durable.WriteFile(filepath.Join(s.esp, filepath.FromSlash(savedAnswers)), text, 0o644)

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/network/keep"
@@ -55,4 +57,25 @@ func quietly(ctx context.Context, name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// scan looks for wireless networks. A radio that nothing has used yet is switched on first.
+func scan(ctx context.Context) ([]probe.Network, error) {
+	inv, err := hardware.Look(ctx, hardware.Host())
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range inv.NICs {
+		if n.Type != string(preseed.Wireless) {
+			continue
+		}
+		card, err := netlink.LinkByName(n.Name)
+		if err == nil {
+			err = netlink.LinkSetUp(card)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("switching %s on: %w", n.Name, err)
+		}
+	}
+	return probe.Networks(ctx)
 }

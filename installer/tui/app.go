@@ -62,8 +62,12 @@ type (
 	cardsMsg   []probe.Card
 	verdictMsg probe.Verdict
 	testedMsg  struct{ err error }
-	secondMsg  struct{}
-	watchMsg   struct{}
+	scannedMsg struct {
+		networks []probe.Network
+		err      error
+	}
+	secondMsg struct{}
+	watchMsg  struct{}
 )
 
 // Seconds until what needs nobody goes on, and between two looks at the network cards.
@@ -260,6 +264,12 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 			a.st.notice = msg.err.Error()
 		}
 		a.refresh()
+	case scannedMsg:
+		a.st.scanning = false
+		if a.st.networks = msg.networks; msg.err != nil {
+			a.st.notice = msg.err.Error()
+		}
+		a.refresh()
 	case lookedMsg:
 		return a.looked(msg)
 	case secondMsg:
@@ -345,6 +355,16 @@ func (a *app) testing() tea.Cmd {
 	a.refresh()
 	return func() tea.Msg {
 		return testedMsg{a.st.Test(a.ctx, answers.Network, func(v probe.Verdict) { a.send(verdictMsg(v)) })}
+	}
+}
+
+// scanning looks for wireless networks.
+func (a *app) scanning() tea.Cmd {
+	a.st.scanning = true
+	a.refresh()
+	return func() tea.Msg {
+		networks, err := a.st.Scan(a.ctx)
+		return scannedMsg{networks, err}
 	}
 }
 
@@ -502,6 +522,8 @@ func (a *app) do(what action) tea.Cmd {
 		return a.looking(false)
 	case testNetwork:
 		return a.testing()
+	case scanNetworks:
+		return a.scanning()
 	case stop:
 		a.over(quitAsked)
 	case answer:

@@ -272,6 +272,11 @@ func (l *lines) pressed(r row) action {
 			return stay
 		}
 		l.st.Inventory = inv
+	case scanNetworks:
+		var err error
+		if l.st.networks, err = l.st.Scan(l.ctx); err != nil {
+			l.say("! %v", err)
+		}
 	case testNetwork:
 		answers, err := l.st.answers()
 		if err == nil {

@@ -19,7 +19,7 @@ type way struct {
 }
 
 // ways are in the order in which they are offered. The answers are of one of them.
-var ways = []way{everyCable, oneCable, noNetwork}
+var ways = []way{everyCable, oneCable, wireless, noNetwork}
 
 var everyCable = way{id: "dhcp",
 	on:   func(st *state) bool { return !st.offline() && !st.draft.any("network.links") },
@@ -61,7 +61,10 @@ func network(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("network.text")}}
 	var more []row
 	for _, w := range ways {
-		r := row{kind: option, text: st.t("network." + w.id), on: w.on(st), barred: w.fits != nil && !w.fits(st)}
+		if w.fits != nil && !w.fits(st) && !w.on(st) {
+			continue
+		}
+		r := row{kind: option, text: st.t("network." + w.id), on: w.on(st)}
 		r.do = func(st *state) action {
 			st.goWay(w)
 			return stay

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/golden"
 )
 
 // TestQuestions: what an answer file may have a person asked for has a page.
@@ -168,5 +170,48 @@ func TestFaultsAtTheirField(t *testing.T) {
 	choose(t, a, "tpm2")
 	if ahead := a.rows[len(a.rows)-1]; !strings.Contains(ahead.fault, "no unlock method") {
 		t.Errorf("nothing opens the disk: %q", ahead.fault)
+	}
+}
+
+// TestWiFi: a network is chosen from those in reach or typed, its password is judged, hidden
+// and saved nowhere, and an open one has none.
+func TestWiFi(t *testing.T) {
+	const wifi = link + ".wifi"
+	s := session(t, "mini-pc")
+	var saved string
+	s.Save = func(text []byte) (string, error) { saved = string(text); return "", nil }
+	s.Scan = func(context.Context) ([]probe.Network, error) {
+		return []probe.Network{{SSID: "Kas 7", Signal: -48, Security: preseed.WiFiWPA3}, {SSID: "office", Signal: -70, Security: preseed.WiFiEnterprise}, {SSID: "guests", Signal: -80, Security: preseed.WiFiOpen}}, nil
+	}
+	a := newApp(t.Context(), s, look{mono: true})
+	a.send = func(tea.Msg) {}
+	wireless.take(a.st)
+	a.open(a.st.at("network"))
+	a.Update(a.do(scanNetworks)())
+	a.Update(tea.WindowSizeMsg{Width: 120, Height: 60})
+	golden.Check(t, filepath.Join("frames", "wifi-en-120x60-unicode.txt"), plain(a))
+	choose(t, a, "Kas 7")
+	typeInto(t, a, wifi+".psk", "short")
+	if got := a.rows[a.focus].fault; got == "" || strings.Contains(plain(a), "short") {
+		t.Errorf("a password that is too short: %q\n%s", got, plain(a))
+	}
+	typeInto(t, a, wifi+".psk", "glazen kas 7")
+	typeInto(t, a, "network.country", "NL")
+	got, err := a.st.answers()
+	if err != nil || got.Network.Links[0].WiFi.SSID != "Kas 7" || got.Network.Links[0].WiFi.Security != preseed.WiFiWPA3 || got.Network.Links[0].WiFi.PSK.Reveal() != "glazen kas 7" {
+		t.Fatalf("%v", err)
+	}
+	a.do(save)
+	if saved == "" || strings.Contains(saved, "glazen") {
+		t.Errorf("saved:\n%s", saved)
+	}
+	choose(t, a, "guests")
+	if got, err = a.st.answers(); err != nil || got.Network.Links[0].WiFi.PSK != "" {
+		t.Errorf("an open network with a password: %v", err)
+	}
+	typeInto(t, a, wifi+".ssid", "not announced")
+	choose(t, a, a.st.t("wifi.hidden"))
+	if got, err = a.st.answers(); err != nil || !got.Network.Links[0].WiFi.Hidden {
+		t.Errorf("a hidden network: %v", err)
 	}
 }

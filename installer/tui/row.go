@@ -62,12 +62,13 @@ const (
 	quit        // a person has said yes
 	lookAgain   // at the machine
 	testNetwork // as it is answered
+	scanNetworks
 )
 
 // keyed is an input for a key of the answer file, judged by its rule.
 func keyed(st *state, path, label string) row {
 	key, _ := preseed.Lookup(path)
-	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description}
+	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description, secret: key.Secret}
 	if f := preseed.CheckValue(path, r.value); f != nil && r.value != "" {
 		r.fault = words(*f)
 	}
@@ -122,7 +123,7 @@ func word(st *state, path, value, label string) row {
 
 // words is a fault without the key, which the label names already.
 func words(f preseed.Fault) string {
-	message := strings.TrimPrefix(f.Message, f.Key+": ")
+	message := strings.TrimPrefix(strings.TrimPrefix(f.Message, f.Key+": "), f.Key+" ")
 	if f.Remedy == "" {
 		return message
 	}

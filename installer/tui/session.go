@@ -42,6 +42,8 @@ type Session struct {
 
 	// Cards tells how the network cards are now; nil: as at the start.
 	Cards func(ctx context.Context) ([]probe.Card, error)
+	// Scan looks for wireless networks; nil: nothing can look here.
+	Scan func(ctx context.Context) ([]probe.Network, error)
 	// Test puts a network in place on this machine, as it runs now, and tests it; seen
 	// gets each verdict as it falls. nil: nothing can be tested here.
 	Test func(ctx context.Context, n preseed.Network, seen func(probe.Verdict)) error
@@ -74,6 +76,8 @@ type state struct {
 
 	ways     map[string]map[string][]string // answers about the network, by the way that was left
 	cards    []probe.Card
+	networks []probe.Network // wireless ones in reach
+	scanning bool
 	testing  bool
 	tested   int // draft.changed when the test began
 	verdicts []probe.Verdict
