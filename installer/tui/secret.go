@@ -8,7 +8,6 @@ import (
 	passwordvalidator "github.com/wagslane/go-password-validator"
 
 	"github.com/stek-edge/stek/installer/console"
-	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/vault"
 )
 
@@ -23,9 +22,6 @@ func (st *state) pair(method string) *pair {
 	}
 	return st.chosen[method]
 }
-
-// leastOf is how many characters a new secret has at least.
-var leastOf = map[string]int{string(vault.KindTPM2): preseed.MinPIN, string(vault.KindPassphrase): vault.MinPassphrase}
 
 // good tells whether a secret can be taken.
 func (p *pair) good(least int) bool {

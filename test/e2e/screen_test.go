@@ -106,15 +106,19 @@ func TestFullScreen(t *testing.T) {
 	phase(t, "disk opened", func() (vm.Match, error) { return box.WaitOpened(ctx) })
 	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
 	must(t, box.PowerCut())
+	opensBy(t, s, shown)
+}
 
-	// Without the TPM the key that was shown opens the disk.
+// opensBy starts a box without its TPM, and types a recovery key.
+func opensBy(t *testing.T, s *site.Site, key string) {
+	t.Helper()
 	alone := s.WithoutStick()
 	alone.TPM = nil
-	box = powerOn(t, s, alone)
-	phase(t, "asked for the recovery key", func() (vm.Match, error) { return box.WaitLocked(ctx) })
-	must(t, box.Console.Send(shown))
-	if m, err := box.WaitOpened(ctx); err != nil || m.Groups[0] != "recovery" {
-		t.Errorf("the key that was shown: %v, %v", m.Groups, err)
+	box := powerOn(t, s, alone)
+	phase(t, "asked for the recovery key", func() (vm.Match, error) { return box.WaitLocked(t.Context()) })
+	must(t, box.Console.Send(key))
+	if m, err := box.WaitOpened(t.Context()); err != nil || m.Groups[0] != "recovery" {
+		t.Errorf("the recovery key: %v, %v", m.Groups, err)
 	}
 }
 
@@ -213,12 +217,7 @@ func TestFullScreenVT(t *testing.T) {
 	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
 	must(t, box.PowerCut())
 
-	alone := s.WithoutStick()
-	alone.TPM = nil
-	box = powerOn(t, s, alone)
-	phase(t, "asked for the recovery key", func() (vm.Match, error) { return box.WaitLocked(ctx) })
-	box.openWithRecoveryKey(t)
-	if m, err := box.WaitOpened(ctx); err != nil || m.Groups[0] != "recovery" {
-		t.Errorf("the office's key: %v, %v", m.Groups, err)
-	}
+	key, err := s.RecoveryKey(ctx)
+	must(t, err)
+	opensBy(t, s, key)
 }
