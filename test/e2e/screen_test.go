@@ -52,6 +52,7 @@ var toReview = []page{
 	{`Firmware: UEFI`, enter},
 	{`serial DISK0001`, enter + down + enter},
 	{`The disk is always encrypted`, enter},
+	{`Whether the firmware is to start`, enter},
 	{`How the box reaches others`, up + up + enter + down + enter},
 	{`stek-\{serial\}`, enter},
 }
@@ -198,6 +199,7 @@ func TestFullScreenVT(t *testing.T) {
 		{"disk", named("ret down ret")},
 		// The office's key; the recovery key is not shown; a PIN, twice; on.
 		{"encryption", keys(named("up"), keysOf(s.Recovery.Recipient().String()), named("up spc up spc down"), keysOf(pin), named("down"), keysOf(pin), named("down down down ret"))},
+		{"secure boot", named("ret")},
 		{"network", named("up up ret down ret")},
 		{"node", named("ret")},
 		{"review", named("0 0 0 1 ret ret")},
