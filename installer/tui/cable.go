@@ -8,17 +8,15 @@ import (
 )
 
 // link is where the answers keep the one cable that is asked about.
-const link = "network.links[0]"
+const link = links + "[0]"
 
 // oneCable is a card with settings of its own: a VLAN, a fixed address, or both. Without an
 // address it asks for one by DHCP.
 var oneCable = way{id: "cable",
 	on: func(st *state) bool {
-		return !st.offline() && st.draft.any("network.links") && !st.draft.any(link+".wifi")
+		return !st.offline() && st.draft.any(links) && !st.draft.any(link+".wifi")
 	},
 	take: func(st *state) {
-		st.draft.drop("network.links")
-		st.draft.drop("network.offline")
 		st.draft.set(link+".name", "cable")
 		if cards := st.ethernet(); len(cards) > 0 {
 			st.draft.set(link+".match.mac", strings.ToLower(cards[0].MAC))

@@ -13,7 +13,7 @@ import (
 type way struct {
 	id   string
 	on   func(st *state) bool  // the answers are of this way
-	take func(st *state)       // makes them so
+	take func(st *state)       // makes them so, where they say nothing about a way
 	rows func(st *state) []row // what the way wants to know; nil: nothing
 	fits func(st *state) bool  // the machine can; nil: each can
 }
@@ -21,40 +21,57 @@ type way struct {
 // ways are in the order in which they are offered. The answers are of one of them.
 var ways = []way{everyCable, oneCable, wireless, noNetwork}
 
+// besides are what is asked with every way but none. A further part is one more file, with a
+// line here.
+var besides = []func(st *state) []row{tunnel, timeServers}
+
+func timeServers(st *state) []row {
+	return []row{listed(st, "network.ntp", st.t("network.ntp"))}
+}
+
 var everyCable = way{id: "dhcp",
-	on:   func(st *state) bool { return !st.offline() && !st.draft.any("network.links") },
-	take: func(st *state) { st.draft.drop("network.links"); st.draft.drop("network.offline") },
+	on:   func(st *state) bool { return !st.offline() && !st.draft.any(links) },
+	take: func(*state) {}, // it is what holds when nothing is said
 }
 
 var noNetwork = way{id: "offline",
-	on: (*state).offline,
-	take: func(st *state) {
-		st.draft.drop("network")
-		st.draft.set("network.offline", "true")
-	},
+	on:   (*state).offline,
+	take: func(st *state) { st.draft.set("network.offline", "true") },
 }
 
 func (st *state) offline() bool { return st.draft.one("network.offline") == "true" }
 
-// goWay makes the answers those of a way: as they were when it was left, or new ones.
+// goWay makes the answers those of a way: as they were when it was left, or new ones. What
+// stands beside the ways stays.
 func (st *state) goWay(to way) {
+	if to.on(st) {
+		return
+	}
+	if !st.offline() {
+		st.online = st.draft.below("network")
+	}
 	for _, from := range ways {
 		if from.on(st) {
-			st.ways[from.id] = st.draft.below("network")
+			st.ways[from.id] = st.draft.below(links)
 		}
 	}
-	before, known := st.ways[to.id]
-	switch {
-	case to.on(st):
-	case known:
-		st.draft.drop("network")
-		for path, values := range before {
+	st.draft.drop("network")
+	for path, values := range st.online {
+		if to.id != noNetwork.id && !strings.HasPrefix(path, links) {
 			st.draft.set(path, values...)
 		}
-	default:
+	}
+	if len(st.ways[to.id]) == 0 {
 		to.take(st)
+		return
+	}
+	for path, values := range st.ways[to.id] {
+		st.draft.set(path, values...)
 	}
 }
+
+// links is where the answers keep the ways, but for the one that is none.
+const links = "network.links"
 
 // network asks how the box reaches others, and shows what its cards say about it.
 func network(st *state) []row {
@@ -76,7 +93,9 @@ func network(st *state) []row {
 	}
 	rows = append(rows, more...)
 	if !st.offline() {
-		rows = append(rows, listed(st, "network.ntp", st.t("network.ntp")))
+		for _, part := range besides {
+			rows = append(rows, part(st)...)
+		}
 	}
 	rows = append(rows, row{kind: paragraph, text: st.t("network.later")}, row{kind: heading, text: st.t("network.cards")})
 	rows = append(rows, cards(st)...)

@@ -63,9 +63,10 @@ func TestWays(t *testing.T) {
 		t.Fatalf("offline: %+v, %v", got, err)
 	}
 	choose(t, a, a.st.t("network.dhcp"))
+	typeInto(t, a, "network.ntp", "192.168.7.2")
 	choose(t, a, a.st.t("network.cable"))
 	got, err = a.st.answers()
-	if err != nil || len(got.Network.Links) != 1 || len(got.Network.Links[0].Addresses) != 2 || got.Network.Links[0].VLAN != 20 || got.Network.NTP[0] != "192.168.7.1" {
+	if err != nil || len(got.Network.Links) != 1 || len(got.Network.Links[0].Addresses) != 2 || got.Network.Links[0].VLAN != 20 || got.Network.NTP[0] != "192.168.7.2" {
 		t.Errorf("the cable again: %+v, %v", got, err)
 	}
 }
@@ -213,5 +214,34 @@ func TestWiFi(t *testing.T) {
 	choose(t, a, a.st.t("wifi.hidden"))
 	if got, err = a.st.answers(); err != nil || !got.Network.Links[0].WiFi.Hidden {
 		t.Errorf("a hidden network: %v", err)
+	}
+}
+
+// TestTunnel: by its fields, each judged where it stands; the keys that are typed are hidden.
+func TestTunnel(t *testing.T) {
+	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+	a.st.draft.set(tunnelPath+".private-key", preseed.GenerateKey)
+	a.open(a.st.at("network"))
+	const psk = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="
+	for id, text := range map[string]string{
+		tunnelPath + ".address": "10.77.0.7/32", peer + ".public-key": "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=", peer + ".preshared-key": psk,
+		peer + ".endpoint": "vpn.example.org:51820", peer + ".allowed-ips": "10.77.0.0/16, fd77::/48",
+	} {
+		typeInto(t, a, id, text)
+	}
+	if strings.Contains(plain(a), psk[:8]) {
+		t.Errorf("a key is shown:\n%s", plain(a))
+	}
+	got, err := a.st.answers()
+	if err != nil || len(got.Network.VPN.WireGuard.Peers) != 1 || len(got.Network.VPN.WireGuard.Peers[0].AllowedIPs) != 2 || !got.Network.VPN.WireGuard.Generates() {
+		t.Fatalf("%v", err)
+	}
+	typeInto(t, a, peer+".endpoint", "vpn.example.org")
+	if a.rows[a.focus].fault == "" {
+		t.Error("an endpoint without a port has no fault")
+	}
+	choose(t, a, a.st.t("vpn"))
+	if got, err = a.st.answers(); err != nil || got.Network.VPN.WireGuard != nil {
+		t.Errorf("taken out: %v", err)
 	}
 }

@@ -74,7 +74,8 @@ type state struct {
 
 	composed composed // of the draft
 
-	ways     map[string]map[string][]string // answers about the network, by the way that was left
+	ways     map[string]map[string][]string // links of the ways that were left
+	online   map[string][]string            // the network when there was one
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
 	scanning bool

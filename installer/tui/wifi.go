@@ -14,8 +14,6 @@ import (
 var wireless = way{id: "wifi",
 	on: func(st *state) bool { return !st.offline() && st.draft.any(link+".wifi") },
 	take: func(st *state) {
-		st.draft.drop("network.links")
-		st.draft.drop("network.offline")
 		st.draft.set(link+".name", "wifi")
 		st.draft.set(link+".wifi.security", string(preseed.WiFiWPA2))
 	},
