@@ -43,7 +43,7 @@ type journalLine struct {
 func LoadIDs(path string, random io.Reader) (disk.IDs, error) {
 	j, err := openJournal(path, "")
 	if err != nil {
-		return disk.IDs{}, err
+		return disk.IDs{}, on(TheStick, err)
 	}
 	if j.ids != nil {
 		return *j.ids, nil
@@ -52,7 +52,7 @@ func LoadIDs(path string, random io.Reader) (disk.IDs, error) {
 	if err != nil {
 		return disk.IDs{}, err
 	}
-	return ids, j.append(journalLine{IDs: &ids})
+	return ids, on(TheStick, j.append(journalLine{IDs: &ids}))
 }
 
 // CloseJournal ends the journal of an installation that is complete. The next one

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
 )
@@ -20,11 +22,33 @@ const loaderPath = "EFI/BOOT/BOOTX64.EFI"
 // and the initramfs, some 60 MB.
 const maxProgram = 512 << 20
 
+// stickRoom is what must be free on the stick's FAT partition, bytes: for the encrypted
+// recovery key, without which nobody gets into the disk when its TPM is gone, and beside
+// it the journal and the report. All of them together are about a tenth of it.
+const stickRoom = 1 << 20
+
+// checkStick looks whether the stick takes what it has to carry home, before the disk is
+// erased for it.
+func checkStick(esp string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(esp, &fs); err != nil {
+		return on(TheStick, fmt.Errorf("asking for the free space of the stick: %w", err))
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < stickRoom {
+		return &Refusal{Status: StatusRefused, Message: fmt.Sprintf("the stick is full: %d KiB are free on its FAT partition and %d KiB are needed, for the recovery key and the report; nothing on any disk was changed", free>>10, stickRoom>>10),
+			Remedy: (&MediumError{TheStick, unix.ENOSPC}).Remedy()}
+	}
+	return nil
+}
+
 // checkImage reads everything that is going to be copied, before anything on any disk
 // changes. Sticks forget and return wrong bytes without an error; the root file
 // system has a hash, which the kernel was started with, and the two programs that the
 // firmware starts are signed.
 func checkImage(ctx context.Context, r *run) error {
+	if err := checkStick(r.site.StickESP); err != nil {
+		return err
+	}
 	for _, name := range []string{UKIPath, loaderPath} {
 		if err := checkProgram(filepath.Join(r.site.StickESP, filepath.FromSlash(name))); err != nil {
 			return damagedStick(fmt.Sprintf("%s on the stick is damaged", path.Base(name)), err)

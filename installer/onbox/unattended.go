@@ -225,14 +225,7 @@ func (s *stick) installBy(ctx context.Context, inv *hardware.Inventory, path str
 		return err
 	}
 	rep.plan(plan, answers.Given)
-	err = installer.Run(ctx, plan, s.site(answers.Full, people), func(e installer.Event) {
-		rep.event(e)
-		emit(e)
-	})
-	if err != nil {
-		return err
-	}
-	return installer.CloseJournal(s.journal(inv))
+	return s.carryOut(ctx, inv, plan, answers, rep, people, emit)
 }
 
 // useKeyboard sets the layout of the consoles before a new secret is asked for: a

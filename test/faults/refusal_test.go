@@ -136,6 +136,19 @@ func TestRefusals(t *testing.T) {
 		{name: "boot loader on the stick gone", answers: erase, status: installer.StatusRefused,
 			stick:   func(t *testing.T, s *loopbox.Stick) { must(t, os.Remove(filepath.Join(s.ESP, "EFI/BOOT/BOOTX64.EFI"))) },
 			message: "BOOTX64.EFI on the stick is damaged", remedy: "write the image to the stick again"},
+		{name: "stick nearly full", answers: erase, status: installer.StatusRefused,
+			stick:   func(t *testing.T, s *loopbox.Stick) { leaveFree(t, s, 200<<10) },
+			message: "the stick is full: ", remedy: "delete what is not needed from the stick"},
+		{name: "stick full", answers: erase, status: installer.StatusFailed,
+			stick:   func(t *testing.T, s *loopbox.Stick) { leaveFree(t, s, 0) },
+			message: "writing the journal: ", remedy: "delete what is not needed from the stick"},
+		{name: "stick write-protected", answers: erase, status: installer.StatusFailed,
+			stick: func(t *testing.T, s *loopbox.Stick) {
+				must(t, unix.Mount(s.ESP, s.ESP, "", unix.MS_BIND, ""))
+				t.Cleanup(func() { must(t, unix.Unmount(s.ESP, 0)) })
+				must(t, unix.Mount("", s.ESP, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+			},
+			message: "writing the journal: ", remedy: "switch the write protection of the stick off"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,7 +236,9 @@ func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, text st
 	inv, err := hardware.Look(ctx, m.Roots)
 	must(t, err)
 	ids, err := installer.LoadIDs(installer.JournalPath(s.ESP, inv.Board.Serial), rand.Reader)
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	full := preseed.Defaults(parsed)
 	plan, err := installer.Make(full, inv, s.Image, ids)
 	if err != nil {
@@ -239,6 +254,20 @@ func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, text st
 func one(t *testing.T, m *loopbox.Machine) {
 	t.Helper()
 	m.AddDisk("nvme0n1", "A1", enough, nil)
+}
+
+// leaveFree moves the stick's files to a file system of their own with so much free
+// space, bytes.
+func leaveFree(t *testing.T, s *loopbox.Stick, free int) {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
+	must(t, os.CopyFS(dir, os.DirFS(s.ESP)))
+	var fs unix.Statfs_t
+	must(t, unix.Statfs(dir, &fs))
+	must(t, os.WriteFile(filepath.Join(dir, "photographs"), make([]byte, int(fs.Bavail)*int(fs.Bsize)-free), 0o644))
+	s.ESP = dir
 }
 
 // hold opens a disk for one program alone, as a file system, a RAID or a cluster does.
