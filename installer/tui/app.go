@@ -425,6 +425,12 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 		a.move(1)
 	case name == "up", name == "shift+tab":
 		a.move(-1)
+	case name == "home" && a.edited == "":
+		a.focus = -1
+		a.move(1)
+	case name == "end" && a.edited == "":
+		a.focus = len(a.rows)
+		a.move(-1)
 	case name == "pgdown":
 		a.top += a.height - 5 // frame keeps it within the page
 	case name == "pgup":

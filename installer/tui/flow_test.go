@@ -100,7 +100,7 @@ func (f *flow) toReviewWithPIN(pin string) {
 	f.types(pin)
 	f.keys("down", "down", "down", "enter")
 	f.sees("5/7")
-	f.keys("up", "up", "up", "enter", "down", "enter")
+	f.keys("home", "down", "down", "enter", "end", "enter")
 	f.sees("6/7")
 	f.keys("enter")
 	f.sees("7/7")

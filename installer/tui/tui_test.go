@@ -71,7 +71,7 @@ func press(t testing.TB, a *app, keys ...string) tea.Cmd {
 
 func keyNamed(name string) tea.KeyPressMsg {
 	special := map[string]rune{"enter": tea.KeyEnter, "down": tea.KeyDown, "up": tea.KeyUp, "esc": tea.KeyEscape, "tab": tea.KeyTab,
-		"pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "space": tea.KeySpace}
+		"pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "space": tea.KeySpace, "home": tea.KeyHome, "end": tea.KeyEnd}
 	if code, ok := special[name]; ok {
 		return tea.KeyPressMsg{Code: code}
 	}
@@ -474,6 +474,20 @@ func TestTextsAreThere(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestHomeEnd: to the first and the last line that takes the focus.
+func TestHomeEnd(t *testing.T) {
+	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+	a.open(a.st.at("network"))
+	press(t, a, "home")
+	if got := a.rows[a.focus].text; got != a.st.t("network.dhcp") {
+		t.Errorf("home leads to %q", got)
+	}
+	press(t, a, "end")
+	if got := a.rows[a.focus].text; got != a.st.t("continue") {
+		t.Errorf("end leads to %q", got)
 	}
 }
 

@@ -18,8 +18,9 @@ import (
 
 // Keys as a terminal at the end of a serial line sends them.
 const (
-	up     = "\x1b[A"
 	down   = "\x1b[B"
+	home   = "\x1b[H"
+	end    = "\x1b[F"
 	enter  = "\r"
 	redraw = "\x0c"
 )
@@ -53,7 +54,7 @@ var toReview = []page{
 	{`serial DISK0001`, enter + down + enter},
 	{`The disk is always encrypted`, enter},
 	{`Whether the firmware is to start`, enter},
-	{`How the box reaches others`, up + up + enter + down + enter},
+	{`How the box reaches others`, home + down + enter + end + enter},
 	{`stek-\{serial\}`, enter},
 }
 
@@ -200,7 +201,7 @@ func TestFullScreenVT(t *testing.T) {
 		// The office's key; the recovery key is not shown; a PIN, twice; on.
 		{"encryption", keys(named("up"), keysOf(s.Recovery.Recipient().String()), named("up spc up spc down"), keysOf(pin), named("down"), keysOf(pin), named("down down down ret"))},
 		{"secure boot", named("ret")},
-		{"network", named("up up ret down ret")},
+		{"network", named("home down ret end ret")},
 		{"node", named("ret")},
 		{"review", named("0 0 0 1 ret ret")},
 	} {
