@@ -172,11 +172,11 @@ func (r *run) pin(ctx context.Context) ([]byte, error) {
 	if pin != "ask" {
 		return []byte(pin), nil
 	}
-	return console.NewSecret{What: "PIN of this box", Least: preseed.MinPIN}.From(ctx, r.site.Person)
+	return console.NewSecret{Method: "tpm2", What: "PIN of this box", Least: preseed.MinPIN}.From(ctx, r.site.Person)
 }
 
 func (r *run) enrolPassphrase(ctx context.Context, m *vault.Manager, auth []byte) error {
-	passphrase, err := console.NewSecret{What: "passphrase of this box", Least: vault.MinPassphrase}.From(ctx, r.site.Person)
+	passphrase, err := console.NewSecret{Method: "passphrase", What: "passphrase of this box", Least: vault.MinPassphrase}.From(ctx, r.site.Person)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ With --dry-run nothing is touched: the plan is printed, or what is asked ends wi
 it. With --machine it is made for a captured machine (see 'stek hardware show
 --output json').
 
+With the key ask an answer file leaves some answers to a person; with --dry-run they are
+asked only with --ui.
+
 The questions are asked on the whole screen, or one after another with --ui line, for
 screen readers and simple terminals.`,
 		Example: `  stek install --dry-run --machine test/machines/mini-pc.json
@@ -58,7 +61,14 @@ screen readers and simple terminals.`,
 			if *output != "text" {
 				return usageError{errors.New("questions are asked in text only: name the answer file with --preseed FILE")}
 			}
-			return installAsked(cmd, ui, machine, dryRun)
+			return installAsked(cmd, ui, machine, "", dryRun)
+		}
+		asks, err := leavesOpen(answerFile)
+		if err != nil {
+			return err
+		}
+		if asks && (!dryRun || ui != "") {
+			return installAsked(cmd, ui, machine, answerFile, dryRun)
 		}
 		if !dryRun {
 			return onbox.Install(cmd.Context(), answerFile, emitter(cmd.OutOrStdout(), *output))
@@ -89,6 +99,15 @@ screen readers and simple terminals.`,
 		return printPlan(cmd.OutOrStdout(), plan, *output)
 	}
 	return cmd
+}
+
+// leavesOpen tells whether an answer file has a person asked.
+func leavesOpen(path string) (bool, error) {
+	file, err := readAnswers(path)
+	if err != nil {
+		return false, err
+	}
+	return len(file.Answers().Ask) > 0, nil
 }
 
 func readAnswers(path string) (*preseed.File, error) {

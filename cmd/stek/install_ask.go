@@ -12,19 +12,20 @@ import (
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/onbox"
+	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/tui"
 )
 
 // installAsked asks a person at this terminal, and installs this machine or shows what would
-// happen.
-func installAsked(cmd *cobra.Command, ui, machine string, dryRun bool) error {
+// happen. path is an answer file that leaves some answers to the person; empty: all are asked.
+func installAsked(cmd *cobra.Command, ui, machine, path string, dryRun bool) error {
 	show, err := screensOf(cmd, ui)
 	if err != nil {
 		return err
 	}
 	options := tui.Options{Input: cmd.InOrStdin(), Output: cmd.OutOrStdout(), Env: os.Environ()}
 	if !dryRun {
-		return onbox.Attended(cmd.Context(), show, options)
+		return onbox.Attended(cmd.Context(), show, options, path)
 	}
 	inv, err := inventory(cmd, machine)
 	if err != nil {
@@ -34,8 +35,20 @@ func installAsked(cmd *cobra.Command, ui, machine string, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	values, ask := installer.Suggest(inv), []string(nil)
+	if path != "" {
+		file, err := readAnswers(path)
+		if err != nil {
+			return err
+		}
+		given, err := file.For(installer.Machine(inv))
+		if err != nil {
+			return usageError{err}
+		}
+		values, ask = preseed.Flatten(preseed.Defaults(given)), given.Ask
+	}
 	session := tui.Session{
-		Inventory: inv, Image: onbox.ThisImage(version), IDs: ids, Values: installer.Suggest(inv),
+		Inventory: inv, Image: onbox.ThisImage(version), IDs: ids, Values: values, Ask: ask,
 		Save: func(text []byte) (string, error) {
 			const name = "preseed.yaml"
 			return name, writeNew(name, text)

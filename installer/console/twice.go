@@ -21,8 +21,15 @@ type Shower interface {
 	Show(about, text string)
 }
 
+// Chooser is a Person who chooses new secrets in a way of its own, such as on a screen with
+// two fields.
+type Chooser interface {
+	Choose(ctx context.Context, n NewSecret) ([]byte, error)
+}
+
 // NewSecret is a secret that somebody is asked to choose.
 type NewSecret struct {
+	Method   string // of unlocking, that the secret is for: a word of encryption.unlock
 	What     string // such as "PIN of this box"
 	Least    int    // characters
 	MayLeave bool   // nothing typed means: not now
@@ -33,6 +40,9 @@ var ErrLeft = errors.New("nothing was typed")
 
 // From asks until the secret was typed twice in the same way, three times at most.
 func (n NewSecret) From(ctx context.Context, p Person) ([]byte, error) {
+	if screen, ok := p.(Chooser); ok {
+		return screen.Choose(ctx, n)
+	}
 	for range 3 {
 		first, err := p.Ask(ctx, fmt.Sprintf("New %s:", n.What))
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/stek-edge/stek/installer/durable"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/keymap"
+	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/tui"
 )
@@ -24,15 +25,26 @@ import (
 type Show func(ctx context.Context, s tui.Session, o tui.Options) error
 
 // Attended installs this machine, started from a stick, as a person at a terminal says.
-func Attended(ctx context.Context, show Show, o tui.Options) error {
+// path is an answer file that leaves some answers to the person; empty: all are asked.
+func Attended(ctx context.Context, show Show, o tui.Options, path string) error {
 	people := console.Open()
 	return withStick(ctx, people, func(s *stick, inv *hardware.Inventory) error {
 		image, err := s.image()
 		if err != nil {
 			return err
 		}
+		var given *Answers
+		if path != "" {
+			keys, err := ImageKeys("/")
+			if err != nil {
+				return err
+			}
+			if given, err = ReadAnswers(ctx, path, path, inv, keys, people); err != nil {
+				return err
+			}
+		}
 		rep := newReport(s.esp, inv)
-		session, err := s.session(inv, image, rep)
+		session, err := s.session(inv, image, rep, given)
 		if err == nil {
 			err = show(ctx, session, o)
 		}
@@ -53,52 +65,92 @@ func (s *stick) missing(name string) bool {
 // are only read by people: nobody's machine is erased by them.
 const savedAnswers = "stek/answers.yaml"
 
-// attended waits for a person at one of the consoles and asks there. A machine that this
+// attended waits for a person at one of the consoles and asks there: for everything, or for
+// what given leaves open. A machine that this
 // stick has installed already is started from its disk.
-func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image installer.Image, rep *report, people *console.Consoles) error {
+func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image installer.Image, rep *report, people *console.Consoles, given *Answers) error {
 	if made, _ := s.remembers(inv); made.still(inv) {
 		return startFromDisk(ctx, s, inv, people)
 	}
-	people.Say("There is no answer file on the stick, so a person is asked.")
+	if given == nil {
+		people.Say("There is no answer file on the stick, so a person is asked.")
+	} else {
+		people.Say("The answer file leaves some answers to a person: %s.", strings.Join(given.Full.Ask, ", "))
+	}
 	tty, err := people.Choose(ctx, "Press Enter on the screen or serial line that you want to use:")
 	if err != nil {
 		return err
 	}
 	defer quiet()()
-	session, err := s.session(inv, image, rep)
+	session, err := s.session(inv, image, rep, given)
 	if err != nil {
 		return err
 	}
-	var how string
-	install := session.Install
-	session.Install = func(ctx context.Context, a *preseed.Answers, p *installer.Plan, person installer.Person, emit installer.Emit) error {
-		how = a.OnFinish
-		return install(ctx, a, p, person, emit)
-	}
-	err = tui.Run(ctx, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())})
-	if err != nil {
+	if err := tui.Run(ctx, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())}); err != nil {
 		return err
 	}
-	return finish(ctx, how, people)
+	return finish(ctx, s.installed.OnFinish, people)
 }
 
-// session is what the screens may do on this machine.
-func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *report) (tui.Session, error) {
+// session is what the screens may do on this machine. given are the answers of a file that
+// leaves some to the person; nil: there is no file.
+func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *report, given *Answers) (tui.Session, error) {
 	ids, err := installer.LoadIDs(s.journal(inv), rand.Reader)
 	if err != nil {
 		return tui.Session{}, err
 	}
-	return tui.Session{
-		Inventory: inv, Image: image, IDs: ids, Values: installer.Suggest(inv),
+	session := tui.Session{
+		Inventory: inv, Image: image, IDs: ids, Report: rep.folder,
 		Keyboard: func(layout string) error { return keymap.Use(keymap.Dir, layout) },
+		Look:     func(ctx context.Context) (*hardware.Inventory, error) { return hardware.Look(ctx, hardware.Host()) },
+		Cards:    probe.Cards,
+		Scan:     scan,
+		Test:     (&trial{}).test,
 		Save: func(text []byte) (string, error) {
 			return savedAnswers, durable.WriteFile(filepath.Join(s.esp, filepath.FromSlash(savedAnswers)), text, 0o644)
 		},
 		Install: func(ctx context.Context, a *preseed.Answers, p *installer.Plan, person installer.Person, emit installer.Emit) error {
 			rep.plan(p, a)
-			return s.carryOut(ctx, inv, p, &Answers{Full: a, Given: a}, rep, person, emit)
+			err := s.carryOut(ctx, inv, p, &Answers{Full: a, Given: a}, rep, person, emit)
+			if err != nil {
+				rep.failed(err) // the person may leave the screen as it is
+			}
+			return err
 		},
-	}, nil
+	}
+	earlier, resumed := s.earlier(inv)
+	switch {
+	case given != nil:
+		session.Values, session.Ask = preseed.Flatten(given.Full), given.Full.Ask
+	case resumed:
+		session.Values, session.Resumed = earlier, true
+	default:
+		session.Values = installer.Suggest(inv)
+	}
+	return session, nil
+}
+
+// earlier are the answers of a try at this machine that was cut off, or that has restarted
+// it to go on.
+func (s *stick) earlier(inv *hardware.Inventory) (values map[string][]string, ok bool) {
+	if _, err := os.Stat(s.journal(inv)); err != nil {
+		return nil, false
+	}
+	text, err := readStart(filepath.Join(s.reports(inv), answersFile), preseed.MaxSize)
+	if err != nil {
+		return nil, false
+	}
+	a, err := preseed.Parse(answersFile, text)
+	if err != nil {
+		return nil, false // whoever changed it knows why; the person starts anew
+	}
+	values = preseed.Flatten(a)
+	for path := range values {
+		if key, known := preseed.Lookup(path); known && key.Secret && path != "encryption.tpm2.pin" {
+			delete(values, path) // it stands for a secret that is nowhere
+		}
+	}
+	return values, true
 }
 
 // still tells whether the machine has the disk that was installed, with the table that was

@@ -41,7 +41,12 @@ func (m mark) again(chosen hardware.Disk, answers *preseed.Answers) bool {
 
 // marked is where the stick keeps what it remembers of a machine.
 func (s *stick) marked(inv *hardware.Inventory) string {
-	return filepath.Join(s.esp, filepath.FromSlash(installer.ReportsPath), installer.FileName(inv.Board.Serial), "installed")
+	return filepath.Join(s.reports(inv), "installed")
+}
+
+// reports is the folder of a machine on the stick.
+func (s *stick) reports(inv *hardware.Inventory) string {
+	return filepath.Join(s.esp, filepath.FromSlash(installer.ReportsPath), installer.FileName(inv.Board.Serial))
 }
 
 // remembers reads the mark of a machine; the zero mark where there is none.

@@ -35,6 +35,9 @@ const resultFile = "result.json"
 
 const eventsFile = "events.jsonl"
 
+// answersFile has the answers without their secrets.
+const answersFile = "answers.yaml"
+
 func newReport(esp string, inv *hardware.Inventory) *report {
 	folder := installer.ReportsPath + "/" + installer.FileName(inv.Board.Serial)
 	r := &report{folder: folder, dir: filepath.Join(esp, filepath.FromSlash(folder))}
@@ -69,7 +72,7 @@ func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
 		r.target = disk.PartitionPath(p.Disk.Chosen.Path, esp.Number)
 	}
 	r.json("plan.json", p)
-	if err := os.WriteFile(filepath.Join(r.dir, "answers.yaml"), preseed.Redacted(a), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, answersFile), preseed.Redacted(a), 0o644); err != nil {
 		r.faults = append(r.faults, err)
 	}
 }
@@ -116,6 +119,16 @@ func (r *report) close(outcome error) (where string) {
 		return "the stick could not be written, so the report is on the disk's boot partition, in " + r.folder
 	}
 	return "the report could not be written anywhere: take a picture of this screen"
+}
+
+// failed writes down how a try ended that may be followed by another one.
+func (r *report) failed(outcome error) {
+	if errors.Is(outcome, installer.ErrRestart) {
+		return
+	}
+	if err := r.leave(r.dir, outcome, false); err != nil {
+		r.faults = append(r.faults, err)
+	}
 }
 
 // leaveOnDisk writes the report to the boot partition of the disk. Before the

@@ -47,6 +47,8 @@ type stick struct {
 	esp  string // mount point of its FAT partition
 	root string // device of its root partition
 	size uint64 // of the root partition, bytes
+
+	installed *installer.Plan // that was carried out
 }
 
 // mountStick finds the boot medium in the inventory and mounts its FAT partition.

@@ -109,7 +109,7 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	}
 	people.Say("stek %s, installer (k3s %s)", image.Version, image.K3s)
 	if s.silent() {
-		return s.attended(ctx, inv, image, rep, people)
+		return s.attended(ctx, inv, image, rep, people, nil)
 	}
 	answers, err := s.answers(ctx, inv, people)
 	if s.outOfReach(inv, err) {
@@ -118,6 +118,9 @@ func (s *stick) install(ctx context.Context, inv *hardware.Inventory, rep *repor
 	}
 	if err != nil {
 		return err
+	}
+	if len(answers.Full.Ask) > 0 {
+		return s.attended(ctx, inv, image, rep, people, answers)
 	}
 	useKeyboard(answers.Full, people)
 	made, known := s.remembers(inv)
@@ -150,6 +153,7 @@ func (s *stick) carryOut(ctx context.Context, inv *hardware.Inventory, plan *ins
 	if err != nil {
 		return err
 	}
+	s.installed = plan
 	if err := s.remember(inv, newMark(plan, answers.Given, time.Now())); err != nil {
 		person.Say("%v", err) // the machine is installed all the same
 	}

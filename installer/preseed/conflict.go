@@ -16,10 +16,14 @@ type conflict struct {
 // addConflict notes a conflict at a key. also names the other keys it depends on.
 type addConflict func(key, message, remedy string, also ...string)
 
-// conflicts compares the answers, defaults filled in, with each other.
+// conflicts compares the answers, defaults filled in, with each other. Those about a key
+// that a person will be asked for are none yet.
 func conflicts(a *Answers) []conflict {
 	var found []conflict
 	add := func(key, message, remedy string, also ...string) {
+		if a.willBeAsked(key) {
+			return
+		}
 		found = append(found, conflict{Fault{Key: key, Kind: FaultConflict, Message: key + ": " + message, Remedy: remedy}, also})
 	}
 	if strings.Contains(a.Node.Name, "{site}") && a.Node.Site == "" {

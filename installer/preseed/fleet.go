@@ -3,6 +3,7 @@ package preseed
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -49,8 +50,27 @@ func checkStack(value string) *problem {
 	return nil
 }
 
-// notAsked are keys that say how the installation goes about its answers.
-var notAsked = []string{"stek", "secrets", "ask"}
+// questions are the keys that the screen asks for; those below them go with them.
+var questions = []string{
+	"node.language", "node.keyboard", "disk.match", "encryption.unlock", "encryption.tpm2.pin", "encryption.recovery.show", "encryption.recovery.recipient",
+	"boot.secure-boot", "network.offline", "network.links", "network.ntp", "node.name", "node.site", "node.timezone", "node.admin.ssh-keys", "on-finish",
+}
+
+// Questions returns the keys that the screen has a question for, and that the key ask may
+// name, or a section around them.
+func Questions() []string { return slices.Clone(questions) }
+
+// Covers tells whether a key of ask has a person asked for another key: for itself, for
+// one below it, or for the one that it is a part of.
+func Covers(ask, key string) bool {
+	return ask == key || strings.HasPrefix(key, ask+".") || strings.HasPrefix(key, ask+"[") || strings.HasPrefix(ask, key+".")
+}
+
+// willBeAsked tells whether a person decides on a key, so that what the file leaves open
+// there is no fault.
+func (a *Answers) willBeAsked(key string) bool {
+	return slices.ContainsFunc(a.Ask, func(ask string) bool { return Covers(ask, key) })
+}
 
 // checkAsk judges a key that a person is to be asked for.
 func checkAsk(value string) *problem {
@@ -58,7 +78,7 @@ func checkAsk(value string) *problem {
 	switch {
 	case !known:
 		return bad(quote(value)+" is no key", suggestPath(value))
-	case contains(notAsked, strings.SplitN(value, ".", 2)[0]) || strings.Contains(key.Path, "[]"):
+	case strings.Contains(key.Path, "[]") || !slices.ContainsFunc(questions, func(q string) bool { return Covers(value, q) }):
 		return bad(quote(value)+" cannot be asked for on the screen", "name another key, or the section around it")
 	}
 	return nil

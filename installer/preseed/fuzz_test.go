@@ -47,6 +47,9 @@ func FuzzParse(f *testing.F) {
 			if !sameAnswers(*again, *answers) {
 				t.Errorf("the replay file reads as\n%s\nwant\n%s", Redacted(again), Redacted(answers))
 			}
+			if composed, err := Compose(Flatten(answers)); err != nil || !sameAnswers(*composed, *answers) {
+				t.Errorf("taken apart and put together again: %v\n%s", err, Redacted(answers))
+			}
 			return
 		}
 		var faults Faults

@@ -22,7 +22,6 @@ var notBuilt = []unbuilt{
 	{key: "k3s.role", word: "server-join"},
 	{key: "fleet"},
 	{key: "site.stack"},
-	{key: "ask"},
 }
 
 // NotBuilt returns a fault for everything that the answers ask for and this version

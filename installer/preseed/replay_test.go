@@ -55,6 +55,9 @@ func TestReplay(t *testing.T) {
 			if !sameAnswers(*again, *answers) {
 				t.Errorf("the replay file reads as\n%s\nwant\n%s", Redacted(again), got)
 			}
+			if composed, err := Compose(Flatten(answers)); err != nil || !reflect.DeepEqual(composed, answers) {
+				t.Errorf("taken apart and put together again: %v\n%s", err, Redacted(answers))
+			}
 			full := Defaults(answers)
 			if again, err = Parse("replay.yaml", Redacted(full)); err != nil {
 				t.Fatalf("reading the replay file of all answers: %v", err)

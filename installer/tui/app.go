@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/network/probe"
 )
 
 // app is the full-screen program: which page is shown, where on it the person is, and the
@@ -23,7 +24,7 @@ type app struct {
 	send   func(tea.Msg)
 
 	width, height int
-	at            int // of screens
+	at            int // of the session's pages
 	rows          []row
 	unfocused     map[int][]string // lines of rows, as drawn at a width
 	drawnAt       int
@@ -33,6 +34,8 @@ type app struct {
 	overlay       overlay
 	cancel        context.CancelFunc // of the steps
 	left          bool
+	watching      bool // the network cards are being asked
+	counting      bool // a second of the countdown is running
 }
 
 // overlay is what lies over a page.
@@ -118,7 +121,10 @@ func (a *app) page() screen {
 
 // open goes to a page of questions.
 func (a *app) open(at int) {
-	a.at, a.top = at, 0
+	a.at, a.top, a.st.left = at, 0, 0
+	if a.page().id == "review" && a.st.beginsAlone() {
+		a.st.left = countdown
+	}
 	a.refresh()
 	a.goTo(a.first())
 }
@@ -202,6 +208,11 @@ func (a *app) intoSight() {
 
 // Update implements tea.Model.
 func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	cmd := a.update(msg)
+	return a, tea.Batch(cmd, a.watch(), a.count())
+}
+
+func (a *app) update(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		a.width, a.height = max(msg.Width, 40), max(msg.Height, 10)
@@ -215,19 +226,61 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		a.st.about, a.st.shown = msg.about, msg.text
 		a.refresh()
 	case askedMsg:
-		a.st.asked = &msg.question
-		a.over(nothing)
+		a.ask(msg.question)
+	case cardsMsg:
+		a.st.cards = msg
+		a.refresh()
+		return watchAgain()
+	case watchMsg:
+		a.watching = false
+	case verdictMsg:
+		a.st.verdicts = append(a.st.verdicts, probe.Verdict(msg))
+		a.refresh()
+	case testedMsg:
+		a.st.testing = false
+		if msg.err != nil {
+			a.st.notice = msg.err.Error()
+		}
+		a.refresh()
+	case scannedMsg:
+		a.st.scanning = false
+		if a.st.networks = msg.networks; msg.err != nil {
+			a.st.notice = msg.err.Error()
+		}
+		a.refresh()
+	case lookedMsg:
+		return a.looked(msg)
+	case secondMsg:
+		return a.second()
 	case endMsg:
-		return a, a.ended(msg.err)
+		return a.ended(msg.err)
 	case tea.KeyPressMsg:
 		a.st.notice = ""
-		return a, a.press(msg)
+		if a.st.left > 0 {
+			a.st.left = 0 // somebody is there
+			a.refresh()
+			if a.st.phase == asking {
+				a.goTo(a.first())
+				return nil
+			}
+		}
+		return a.press(msg)
 	case tea.PasteMsg:
 		if a.edited != "" {
-			return a, a.typed(msg)
+			return a.typed(msg)
 		}
 	}
-	return a, nil
+	return nil
+}
+
+// ask puts a step's question, unless what it asks for was typed before.
+func (a *app) ask(q question) {
+	a.st.asked = &q
+	if c := q.choose; c != nil && a.st.pair(c.Method).good(c.Least) {
+		a.st.reply()
+		return
+	}
+	a.over(nothing)
 }
 
 // press follows a key.
@@ -242,6 +295,8 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 		a.look = look{ascii: plain, mono: plain}
 		a.styles, a.st.blocks = stylesOf(a.look), !plain
 		a.refresh()
+	case name == "q" && a.edited == "":
+		a.over(quitAsked)
 	case name == "f1", name == "?" && a.edited == "":
 		a.over(keysShown)
 	case name == "f2" && a.st.phase != asking:
@@ -251,6 +306,12 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 	case name == "down", name == "tab":
 		a.move(1)
 	case name == "up", name == "shift+tab":
+		a.move(-1)
+	case name == "home" && a.edited == "":
+		a.focus = -1
+		a.move(1)
+	case name == "end" && a.edited == "":
+		a.focus = len(a.rows)
 		a.move(-1)
 	case name == "pgdown":
 		a.top += a.height - 5 // frame keeps it within the page
@@ -330,21 +391,27 @@ func (a *app) toFault() {
 func (a *app) do(what action) tea.Cmd {
 	switch what {
 	case next:
-		if a.at == 0 && a.st.Keyboard != nil {
+		if a.page().id == "welcome" && a.st.Keyboard != nil {
 			if err := a.st.Keyboard(a.st.draft.one("node.keyboard")); err != nil {
 				a.st.notice = err.Error()
 			}
 		}
-		if a.at+1 < len(screens) {
+		if a.at+1 < len(a.st.screens) {
 			a.open(a.at + 1)
 		}
 	case back:
 		a.st.phase = asking
-		a.open(a.backTo())
+		a.open(a.st.at("disk"))
 	case save:
 		a.st.notice = a.st.saved()
 	case begin:
 		return a.begin()
+	case lookAgain:
+		return a.looking(false)
+	case testNetwork:
+		return a.testing()
+	case scanNetworks:
+		return a.scanning()
 	case stop:
 		a.over(quitAsked)
 	case answer:
@@ -363,24 +430,24 @@ func (a *app) do(what action) tea.Cmd {
 	return nil
 }
 
-// backTo is the page to go to when answers are to be changed: the first of them.
-func (a *app) backTo() int {
-	for i, s := range screens {
-		if s.id == "disk" {
-			return i
-		}
+// begin begins the installation. After a failure the machine is looked at first: the disk
+// may have come back under another name.
+func (a *app) begin() tea.Cmd {
+	if a.st.phase == over && a.st.Look != nil {
+		return a.looking(true)
 	}
-	return 0
+	return a.carryOut()
 }
 
-// begin carries the plan out. The first event comes when this has returned.
-func (a *app) begin() tea.Cmd {
+// carryOut carries the plan out. The first event comes when this has returned.
+func (a *app) carryOut() tea.Cmd {
 	p, answers, err := a.st.plan()
 	if err != nil {
 		return a.ended(err)
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
 	a.cancel = cancel
+	a.st.left = 0
 	a.st.start(p)
 	a.over(nothing)
 	return func() tea.Msg {
@@ -392,6 +459,9 @@ func (a *app) begin() tea.Cmd {
 // ended shows how the installation ended. A restart on the way is for the caller.
 func (a *app) ended(err error) tea.Cmd {
 	a.st.phase, a.st.outcome, a.st.asked, a.st.said, a.st.shown = over, err, nil, nil, ""
+	if p, _, planErr := a.st.plan(); err == nil && planErr == nil && p.OnFinish != "stay" {
+		a.st.left = countdown // the machine is left alone with nothing to lose
+	}
 	a.over(nothing)
 	if errors.Is(err, installer.ErrRestart) {
 		return tea.Quit

@@ -47,3 +47,16 @@ func BenchmarkChoose(b *testing.B) {
 		_, _ = io.WriteString(io.Discard, a.View().Content)
 	}
 }
+
+// BenchmarkConfirm is a letter of the confirmation on the review of that machine, drawn.
+func BenchmarkConfirm(b *testing.B) {
+	a := newApp(b.Context(), many(b), look{})
+	a.open(2)
+	choose(b, a, "SAMSUNG")
+	a.open(a.st.at("review"))
+	for b.Loop() {
+		a.Update(keyNamed("2"))
+		a.Update(keyNamed("backspace"))
+		_, _ = io.WriteString(io.Discard, a.View().Content)
+	}
+}

@@ -34,7 +34,11 @@ func disks(st *state) []row {
 	if !chosen {
 		ahead.fault = st.t("disk.none")
 	}
-	return append(rows, ahead)
+	rows = append(rows, ahead)
+	if st.Look != nil {
+		rows = append(rows, row{kind: button, text: st.t("disk.look"), do: func(*state) action { return lookAgain }})
+	}
+	return rows
 }
 
 // onIt says what is on a disk now.
@@ -64,6 +68,7 @@ func (st *state) match(m preseed.Match) {
 	for i, value := range matchValues(m) {
 		st.draft.set(matchPaths[i], value)
 	}
+	st.draft.drop("disk.match.rotational") // the disk is named by the others
 	st.typed = ""
 }
 

@@ -9,8 +9,8 @@
 //
 // It must never decide anything: what a value may be is said by package preseed, what will
 // happen by package installer, and their words are shown as they are. It must never touch
-// a disk, start a step before a person has typed the end of the disk's serial number, lose
-// an answer to a mistake or a failure, or show or save a secret.
+// a disk, start a step that erases something before a person has typed the end of the disk's
+// serial number, lose an answer to a mistake or a failure, or show or save a secret.
 //
 //	err := tui.Run(ctx, tui.Session{Inventory: inv, Image: image, IDs: ids}, tui.Options{Input: os.Stdin, Output: os.Stdout, Env: os.Environ()})
 //

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"strings"
+
 	"github.com/stek-edge/stek/installer"
 )
 
@@ -16,14 +18,30 @@ func (st *state) ending() string {
 func done(st *state) []row {
 	end := row{kind: button, text: st.t("end"), do: func(*state) action { return leave }}
 	if st.outcome == nil {
-		return []row{{kind: finding, light: installer.Green, text: st.t("done.text")}, {kind: paragraph, text: st.t("done.look")}, end}
+		rows := []row{{kind: finding, light: installer.Green, text: st.t("done.text")}}
+		if p, _, err := st.plan(); err == nil {
+			rows = append(rows, row{kind: paragraph, text: st.t("done.name", p.NodeName)})
+		}
+		rows = append(rows, row{kind: paragraph, text: st.t("done.look")})
+		if st.left > 0 {
+			rows = append(rows, row{kind: paragraph, text: st.t("countdown.end", st.left)})
+		}
+		return append(rows, end)
 	}
 	message, remedy := refusal(st.outcome)
 	rows := []row{
 		{kind: finding, light: installer.Red, text: message, note: remedy},
-		{kind: paragraph, text: st.t("failed.text")},
+		{kind: paragraph, text: strings.TrimSpace(st.t("failed.text") + " " + st.reported())},
 		{kind: button, text: st.t("retry"), do: func(*state) action { return begin }},
 		{kind: button, text: st.t("change"), do: func(*state) action { return back }},
 	}
 	return append(st.savable(rows, row{kind: button, text: st.t("save"), do: func(*state) action { return save }}), end)
+}
+
+// reported says where the report is.
+func (st *state) reported() string {
+	if st.Report == "" {
+		return ""
+	}
+	return st.t("report", st.Report)
 }

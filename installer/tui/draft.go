@@ -3,24 +3,29 @@ package tui
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
-// draft is what was answered so far: values by their paths in the answer file. It holds no
-// secret: those are asked for by the steps that need them.
-type draft struct{ values map[string][]string }
+// draft is what was answered so far: values by their paths in the answer file, as
+// preseed.Flatten gives them.
+type draft struct {
+	values  map[string][]string
+	changed int // how often; what is made of the values holds until then
+}
 
 func newDraft(values map[string][]string) draft {
 	d := draft{values: maps.Clone(values)}
 	if d.values == nil {
 		d.values = map[string][]string{}
 	}
+	delete(d.values, "ask") // the person is there
 	return d
 }
 
 // one is the value of a key, or its default.
-func (d draft) one(path string) string {
+func (d *draft) one(path string) string {
 	if v := d.values[path]; len(v) > 0 {
 		return v[0]
 	}
@@ -36,46 +41,52 @@ func unquoted(text string) string {
 	return text
 }
 
-func (d draft) list(path string) []string { return d.values[path] }
+func (d *draft) list(path string) []string { return d.values[path] }
 
-func (d draft) has(path, word string) bool { return slices.Contains(d.values[path], word) }
+func (d *draft) has(path, word string) bool { return slices.Contains(d.values[path], word) }
 
-// set keeps one value; an empty one leaves the key to its default.
-func (d draft) set(path, value string) {
-	if value == "" {
+// set keeps values; none, or an empty one, leaves the key to its default.
+func (d *draft) set(path string, values ...string) {
+	d.changed++
+	values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
+	if len(values) == 0 {
 		delete(d.values, path)
 		return
 	}
-	d.values[path] = []string{value}
+	d.values[path] = values
 }
 
-// toggle puts a word into a list, at its end, or takes it out.
-func (d draft) toggle(path, word string) {
+// toggle puts a word into a list, at its end, or takes it out. A list that was emptied is
+// empty, and not left to its default.
+func (d *draft) toggle(path, word string) {
+	d.changed++
 	words := slices.Clone(d.values[path])
 	if i := slices.Index(words, word); i >= 0 {
 		words = slices.Delete(words, i, i+1)
 	} else {
 		words = append(words, word)
 	}
-	if len(words) == 0 {
-		delete(d.values, path)
-		return
-	}
 	d.values[path] = words
 }
 
-// file is the draft as an answer file.
-func (d draft) file() ([]byte, error) { return preseed.Template(d.values) }
-
-// answers reads the draft like any answer file, so that no other rule can hold for it.
-func (d draft) answers() (*preseed.Answers, error) {
-	text, err := d.file()
-	if err != nil {
-		return nil, err
+// drop forgets a key and all below it.
+func (d *draft) drop(path string) {
+	d.changed++
+	for at := range d.below(path) {
+		delete(d.values, at)
 	}
-	a, err := preseed.Parse("", text)
-	if err != nil {
-		return nil, err
-	}
-	return preseed.Defaults(a), nil
 }
+
+// below are the values of a key and of all below it.
+func (d *draft) below(path string) map[string][]string {
+	of := map[string][]string{}
+	for at, values := range d.values {
+		if at == path || strings.HasPrefix(at, path+".") || strings.HasPrefix(at, path+"[") {
+			of[at] = values
+		}
+	}
+	return of
+}
+
+// any tells whether a key or one below it has a value.
+func (d *draft) any(path string) bool { return len(d.below(path)) > 0 }

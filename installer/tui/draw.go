@@ -183,7 +183,7 @@ func (a *app) frame() string {
 	width, height := a.width, a.height
 	title, where := a.spell(a.st.t("title."+a.page().id)), ""
 	if a.st.phase == asking {
-		where = fmt.Sprintf("%d/%d", a.at+1, len(screens))
+		where = fmt.Sprintf("%d/%d", a.at+1, len(a.st.screens))
 	}
 	head := "stek  " + a.styles.title.Render(title)
 	head += strings.Repeat(" ", max(1, width-ansi.StringWidth(head)-len(where))) + where

@@ -3,6 +3,7 @@ package tui
 import (
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/installer/vault"
 )
 
 // encryption asks how the disk opens, by what this machine can do.
@@ -26,8 +27,11 @@ func encryption(st *state) []row {
 		}
 		rows = append(rows, r)
 	}
-	if st.draft.has("encryption.unlock", "tpm2") {
+	if st.draft.has("encryption.unlock", string(vault.KindTPM2)) {
 		rows = append(rows, pin(st)...)
+	}
+	if method := string(vault.KindPassphrase); st.draft.has("encryption.unlock", method) {
+		rows = append(rows, newSecret(st, method, vault.MinPassphrase)...)
 	}
 	rows = append(rows, row{kind: heading, text: st.t("recovery")}, row{kind: paragraph, text: st.t("recovery.text")},
 		row{kind: check, text: st.t("recovery.show"), on: st.draft.one("encryption.recovery.show") == "true", do: func(st *state) action {
@@ -35,18 +39,10 @@ func encryption(st *state) []row {
 			return stay
 		}},
 		keyed(st, "encryption.recovery.recipient", st.t("recovery.recipient")))
-	ahead := st.goOn()
-	switch {
-	case len(st.draft.list("encryption.unlock")) == 0:
-		ahead.fault = st.t("encryption.none")
-	case err != nil:
-		ahead.fault = err.Error()
-	}
-	return append(rows, ahead)
+	return st.placed([]string{"encryption"}, rows, st.goOn())
 }
 
-// pin asks whether the TPM wants a PIN. The PIN itself is asked for, twice, by the step
-// that makes the volume.
+// pin asks whether the TPM wants a PIN, and for the PIN.
 func pin(st *state) []row {
 	on := st.draft.one("encryption.tpm2.pin") != ""
 	rows := []row{{kind: check, text: st.t("pin"), note: st.t("pin.note"), on: on, do: func(st *state) action {
@@ -60,7 +56,10 @@ func pin(st *state) []row {
 	if !on {
 		return rows
 	}
-	return append(rows, row{kind: paragraph, text: st.t("pin.later")})
+	if st.draft.one("encryption.tpm2.pin") != "ask" {
+		return rows // an answer file has it
+	}
+	return append(rows, newSecret(st, string(vault.KindTPM2), preseed.MinPIN)...)
 }
 
 // flip turns a switch of the answer file.

@@ -13,14 +13,16 @@ import (
 	"golang.org/x/term"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/network/probe"
 )
 
 // RunLines asks the same questions line by line, for a screen reader or a terminal that
 // can do no more. The end of the input ends it with nothing done. The error is as Run's.
 func RunLines(ctx context.Context, s Session, o Options) error {
 	l := &lines{ctx: ctx, st: newState(s), in: o.Input, out: o.Output, typed: bufio.NewScanner(o.Input)}
-	for at := 0; at < len(screens); {
-		switch did, err := l.page(screens[at]); {
+	for at := 0; at < len(l.st.screens); {
+		switch did, err := l.page(l.st.screens[at]); {
 		case err != nil:
 			return err
 		case did == next:
@@ -61,6 +63,9 @@ func (l *lines) read(question string) (string, error) {
 func (l *lines) page(s screen) (action, error) {
 	for {
 		l.say("\n== %s", l.st.t("title."+s.id))
+		if s.id == "network" && l.st.Cards != nil {
+			l.st.cards, _ = l.st.Cards(l.ctx) // without, the page shows what was there at the start
+		}
 		did, err := l.ask(s)
 		if err != nil || did != stay {
 			return did, err
@@ -100,7 +105,7 @@ func together(rows []row) []row {
 func (l *lines) group(page, group []row) (action, error) {
 	switch r := group[0]; r.kind {
 	case input:
-		return stay, l.input(r)
+		return stay, l.input(r, func() row { return l.same(r) })
 	case option, check:
 		l.list(group)
 		return stay, l.choose(group)
@@ -135,35 +140,46 @@ func (l *lines) list(rows []row) {
 	}
 }
 
-// input asks for a text. Nothing typed keeps what is there.
-func (l *lines) input(r row) error {
+// input asks for a text, until it is right. Nothing typed keeps what is there. now is the
+// row as it is after an answer.
+func (l *lines) input(r row, now func() row) error {
 	for {
 		if r.note != "" {
 			l.say("%s", r.note)
 		}
 		question := r.text
-		if r.value != "" {
+		if r.value != "" && !r.secret {
 			question += " (" + l.st.t("line.keep", r.value) + ")"
 		}
-		typed, err := l.read(question)
+		read := l.read
+		if r.secret {
+			read = l.unseen
+		}
+		typed, err := read(question)
 		if err != nil {
 			return err
 		}
-		if typed == "" {
+		if typed == "" && (r.fault == "" || !r.secret) {
 			return nil
 		}
 		r.set(l.st, typed)
-		now := l.same(r)
-		if now.fault == "" {
+		after := now()
+		if r.secret && after.note != "" {
+			l.say("%s", after.note)
+		}
+		if after.fault == "" {
 			return nil
 		}
-		l.say("! %s", now.fault)
+		l.say("! %s", after.fault)
+		if r.secret {
+			return nil // which of the two was mistyped nobody knows: both are asked again
+		}
 	}
 }
 
 // same is the input after it was set.
 func (l *lines) same(r row) row {
-	for _, s := range screens {
+	for _, s := range l.st.screens {
 		for _, now := range s.rows(l.st) {
 			if now.kind == input && now.id == r.id {
 				return now
@@ -246,12 +262,33 @@ func (l *lines) button(rows []row) (action, error) {
 }
 
 func (l *lines) pressed(r row) action {
-	did := r.do(l.st)
-	if did == save {
+	switch did := r.do(l.st); did {
+	case save:
 		l.say("%s", l.st.saved())
-		return stay
+	case lookAgain:
+		inv, err := l.st.Look(l.ctx)
+		if err != nil {
+			l.say("! %v", err)
+			return stay
+		}
+		l.st.Inventory = inv
+	case scanNetworks:
+		var err error
+		if l.st.networks, err = l.st.Scan(l.ctx); err != nil {
+			l.say("! %v", err)
+		}
+	case testNetwork:
+		answers, err := l.st.answers()
+		if err == nil {
+			err = l.st.Test(l.ctx, answers.Network, func(v probe.Verdict) { l.list([]row{verdictRow(l.st, v)}) })
+		}
+		if err != nil {
+			l.say("! %v", err)
+		}
+	default:
+		return did
 	}
-	return did
+	return stay
 }
 
 // install carries the plan out and prints what happens.
@@ -272,13 +309,34 @@ func (l *lines) install() error {
 // Say implements installer.Person.
 func (l *lines) Say(format string, args ...any) { l.say(format, args...) }
 
-// Ask implements installer.Person. On a terminal nothing is shown of what is typed.
+// Ask implements installer.Person.
 func (l *lines) Ask(_ context.Context, question string) ([]byte, error) {
-	if f, ok := l.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprintf(l.out, "%s ", question)
-		defer l.say("")
-		return term.ReadPassword(int(f.Fd()))
-	}
-	typed, err := l.read(question)
+	typed, err := l.unseen(question)
 	return []byte(typed), err
+}
+
+// unseen reads a line. On a terminal nothing is shown of what is typed.
+func (l *lines) unseen(question string) (string, error) {
+	f, ok := l.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return l.read(question)
+	}
+	fmt.Fprintf(l.out, "%s ", question)
+	defer l.say("")
+	typed, err := term.ReadPassword(int(f.Fd()))
+	return string(typed), err
+}
+
+// Choose implements console.Chooser: the page about encryption has asked, or else it is
+// asked now.
+func (l *lines) Choose(_ context.Context, n console.NewSecret) ([]byte, error) {
+	rows := func() []row { return newSecret(l.st, n.Method, n.Least) }
+	for !l.st.pair(n.Method).good(n.Least) {
+		for i := range rows() {
+			if err := l.input(rows()[i], func() row { return rows()[i] }); err != nil {
+				return nil, fmt.Errorf("asking for the %s: %w", n.What, err)
+			}
+		}
+	}
+	return []byte(l.st.pair(n.Method).first), nil
 }

@@ -2,11 +2,7 @@ package tui
 
 // node asks what the box is called and who may look after it.
 func node(st *state) []row {
-	ahead := st.goOn()
-	if _, err := st.answers(); err != nil {
-		ahead.fault = err.Error()
-	}
-	return []row{
+	rows := []row{
 		keyed(st, "node.name", st.t("node.name")),
 		keyed(st, "node.site", st.t("node.site")),
 		keyed(st, "node.timezone", st.t("node.timezone")),
@@ -15,6 +11,6 @@ func node(st *state) []row {
 		word(st, "on-finish", "reboot", st.t("finish.reboot")),
 		word(st, "on-finish", "poweroff", st.t("finish.poweroff")),
 		word(st, "on-finish", "stay", st.t("finish.stay")),
-		ahead,
 	}
+	return st.placed([]string{"node", "on-finish"}, rows, st.goOn())
 }

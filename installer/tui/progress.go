@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
@@ -22,6 +23,7 @@ type stepView struct {
 // question is what a step asks a person.
 type question struct {
 	text   string
+	choose *console.NewSecret // nil: any text
 	typed  string
 	answer chan<- []byte
 }
@@ -64,6 +66,11 @@ func progress(st *state) []row {
 	if st.asked != nil {
 		for _, text := range st.said {
 			rows = append(rows, row{kind: paragraph, text: text})
+		}
+		if c := st.asked.choose; c != nil {
+			rows = append(rows, row{kind: paragraph, text: st.t("secret.now")})
+			rows = append(rows, newSecret(st, c.Method, c.Least)...)
+			return append(rows, row{kind: button, strict: true, text: st.t("continue"), do: func(*state) action { return answer }})
 		}
 		ask := row{kind: input, id: "answer", text: st.asked.text, value: st.asked.typed, secret: true,
 			set: func(st *state, value string) { st.asked.typed = value }}
@@ -138,8 +145,13 @@ func (p person) Say(format string, args ...any) { p.send(saidMsg(fmt.Sprintf(for
 
 // Ask implements installer.Person.
 func (p person) Ask(ctx context.Context, text string) ([]byte, error) {
+	return p.ask(ctx, question{text: text})
+}
+
+func (p person) ask(ctx context.Context, q question) ([]byte, error) {
 	reply := make(chan []byte, 1)
-	p.send(askedMsg{question{text: text, answer: reply}})
+	q.answer = reply
+	p.send(askedMsg{q})
 	select {
 	case b := <-reply:
 		return b, nil

@@ -36,7 +36,11 @@ func review(st *state) []row {
 	}
 	ask := row{kind: input, id: "confirm", text: st.t("confirm", want), value: st.typed, set: func(st *state, value string) { st.typed = value }}
 	start := row{kind: button, text: st.t("install"), strict: true, do: func(*state) action { return begin }}
-	if !strings.EqualFold(strings.TrimSpace(st.typed), want) {
+	if st.left > 0 {
+		rows = append([]row{{kind: paragraph, text: st.t("countdown.begin", st.left)}}, rows...)
+		return st.savable(append(rows, row{kind: button, text: st.t("install"), do: func(*state) action { return begin }}), keep)
+	}
+	if !st.agreed(p) {
 		ask.fault = st.t("confirm.first", want)
 	}
 	return st.savable(append(rows, ask, start), keep)
@@ -48,6 +52,13 @@ func (st *state) savable(rows []row, keep row) []row {
 		return rows
 	}
 	return append(rows, keep)
+}
+
+// beginsAlone tells whether an installation may begin with nobody's consent: an answer file
+// stands behind it, and nothing is lost.
+func (st *state) beginsAlone() bool {
+	p, _, err := st.plan()
+	return err == nil && st.Install != nil && len(st.Ask) > 0 && len(p.Disk.Erased) == 0
 }
 
 // confirmation is what a person types to consent: the end of the serial number that is

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/preseed"
@@ -55,21 +56,61 @@ const (
 	stop
 	leave
 	save
-	answer // a step's question
-	resume // what lay below
-	show   // what a step shows, as a picture
-	quit   // a person has said yes
+	answer      // a step's question
+	resume      // what lay below
+	show        // what a step shows, as a picture
+	quit        // a person has said yes
+	lookAgain   // at the machine
+	testNetwork // as it is answered
+	scanNetworks
 )
 
 // keyed is an input for a key of the answer file, judged by its rule.
 func keyed(st *state, path, label string) row {
 	key, _ := preseed.Lookup(path)
-	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description}
+	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description, secret: key.Secret}
 	if f := preseed.CheckValue(path, r.value); f != nil && r.value != "" {
 		r.fault = words(*f)
 	}
 	r.set = func(st *state, value string) { st.draft.set(path, value) }
 	return r
+}
+
+// listed is an input for a key that has a list, typed with commas between the entries.
+func listed(st *state, path, label string) row {
+	key, _ := preseed.Lookup(path)
+	r := row{kind: input, id: path, text: label, value: strings.Join(st.draft.list(path), ", "), note: key.Description}
+	for _, value := range st.draft.list(path) {
+		if f := preseed.CheckValue(path, value); f != nil && r.fault == "" {
+			r.fault = words(*f)
+		}
+	}
+	r.set = func(st *state, typed string) {
+		values := strings.Split(typed, ",")
+		for i := range values {
+			values[i] = strings.TrimSpace(values[i])
+		}
+		st.draft.set(path, values...)
+	}
+	return r
+}
+
+// placed puts the faults of all answers together beside what they are about: at the row of
+// the key, or at the button that goes on where the page has no such row. Those of other
+// pages' keys stand there.
+func (st *state) placed(about []string, rows []row, ahead row) []row {
+	for _, f := range st.faults() {
+		if i := slices.IndexFunc(rows, func(r row) bool { return r.kind == input && (f.Key == r.id || strings.HasPrefix(f.Key, r.id+"[")) }); i >= 0 {
+			if rows[i].fault == "" {
+				rows[i].fault = words(f)
+			}
+			continue
+		}
+		if ahead.fault == "" && slices.ContainsFunc(about, func(key string) bool { return preseed.Covers(key, f.Key) }) {
+			ahead.fault = words(f)
+		}
+	}
+	return append(rows, ahead)
 }
 
 // word is an option that gives a key one value.
@@ -82,10 +123,11 @@ func word(st *state, path, value, label string) row {
 
 // words is a fault without the key, which the label names already.
 func words(f preseed.Fault) string {
+	message := strings.TrimPrefix(strings.TrimPrefix(f.Message, f.Key+": "), f.Key+" ")
 	if f.Remedy == "" {
-		return f.Message
+		return message
 	}
-	return f.Message + "; " + f.Remedy
+	return message + "; " + f.Remedy
 }
 
 func (st *state) goOn() row {

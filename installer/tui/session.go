@@ -2,10 +2,14 @@ package tui
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -16,15 +20,33 @@ type Session struct {
 	IDs       disk.IDs
 
 	// Values are answers that are there before the first screen, by their paths, as
-	// preseed.Template takes them.
+	// preseed.Flatten gives them. They may hold secrets, which are never shown or saved.
 	Values map[string][]string
+	// Ask has only the pages of these keys shown, as the key ask of an answer file. The
+	// other answers are those of Values. None: every page is shown.
+	Ask []string
+	// Resumed says that Values are those of a try that was interrupted.
+	Resumed bool
 
 	// Install carries out a plan; what a step asks, it asks the person. It ends when ctx
 	// does. nil: a rehearsal, which ends behind the review.
 	Install func(ctx context.Context, a *preseed.Answers, p *installer.Plan, person installer.Person, emit installer.Emit) error
+	// Look looks at the machine anew: what was pulled out may be back. nil: what there is
+	// is known for good.
+	Look func(ctx context.Context) (*hardware.Inventory, error)
+	// Report tells a person where the report is kept; empty: nowhere.
+	Report string
 
 	// Keyboard switches the layout of this console; nil where it is not ours.
 	Keyboard func(layout string) error
+
+	// Cards tells how the network cards are now; nil: as at the start.
+	Cards func(ctx context.Context) ([]probe.Card, error)
+	// Scan looks for wireless networks; nil: nothing can look here.
+	Scan func(ctx context.Context) ([]probe.Network, error)
+	// Test puts a network in place on this machine, as it runs now, and tests it; seen
+	// gets each verdict as it falls. nil: nothing can be tested here.
+	Test func(ctx context.Context, n preseed.Network, seen func(probe.Verdict)) error
 
 	// Save keeps an answer file and tells where; nil where there is no place for one.
 	Save func(text []byte) (where string, err error)
@@ -42,11 +64,24 @@ const (
 // state is everything that the screens show. It changes in Update alone.
 type state struct {
 	Session
-	texts  *catalogue
-	draft  draft
-	typed  string // the confirmation on the review
-	phase  phase
-	notice string // of the last action, shown once
+	screens []screen
+	texts   *catalogue
+	draft   draft
+	chosen  map[string]*pair // secrets by the method that they are for: never in the draft
+	typed   string           // the confirmation on the review
+	phase   phase
+	notice  string // of the last action, shown once
+
+	composed composed // of the draft
+
+	ways     map[string]map[string][]string // links of the ways that were left
+	online   map[string][]string            // the network when there was one
+	cards    []probe.Card
+	networks []probe.Network // wireless ones in reach
+	scanning bool
+	testing  bool
+	tested   int // draft.changed when the test began
+	verdicts []probe.Verdict
 
 	steps   []stepView
 	log     []string
@@ -55,31 +90,87 @@ type state struct {
 	about   string    // what it shows
 	shown   string    // what it shows, to be copied
 	blocks  bool      // the terminal has the signs that a picture is made of
+	left    int       // seconds until what is shown goes on by itself; 0: it does not
 	outcome error
 }
 
+// composed is what the draft is as answers and as a plan.
+type composed struct {
+	known   bool
+	of      int // draft.changed
+	machine *hardware.Inventory
+	answers *preseed.Answers
+	plan    *installer.Plan
+	refusal error // instead of a plan
+	faults  error // instead of answers
+}
+
 func newState(s Session) *state {
-	st := &state{Session: s, draft: newDraft(s.Values)}
+	st := &state{Session: s, draft: newDraft(s.Values), chosen: map[string]*pair{}, ways: map[string]map[string][]string{}}
 	st.texts = messages(st.draft.one("node.language"))
+	for _, page := range screens {
+		if page.wanted(st) {
+			st.screens = append(st.screens, page)
+		}
+	}
 	return st
 }
 
 // t is a text in the language of the person.
 func (st *state) t(id string, args ...any) string { return st.texts.text(id, args...) }
 
-// answers are those so far, complete, or what is wrong with them.
-func (st *state) answers() (*preseed.Answers, error) { return st.draft.answers() }
-
-// plan is what the answers mean for this machine. What is on the disk may be lost: that
-// is what the review asks for, before anything is done.
-func (st *state) plan() (*installer.Plan, *preseed.Answers, error) {
-	a, err := st.answers()
-	if err != nil {
-		return nil, nil, err
+// compose reads the draft like any answer file, so that no other rule can hold for it, and
+// makes the plan. That is done again only when something has changed: a plan takes longer
+// than a key press may.
+func (st *state) compose() composed {
+	c := &st.composed
+	if c.known && c.of == st.draft.changed && c.machine == st.Inventory {
+		return *c
 	}
-	a.Disk.Erase, a.Disk.Reinstall = true, true
-	p, err := installer.Make(a, st.Inventory, st.Image, st.IDs)
-	return p, a, err
+	*c = composed{known: true, of: st.draft.changed, machine: st.Inventory}
+	if c.answers, c.faults = preseed.Compose(st.draft.values); c.faults != nil {
+		c.refusal = c.faults
+		return *c
+	}
+	// What is on the disk may be lost: that is what the review asks for, before anything
+	// is done.
+	full := preseed.Defaults(c.answers)
+	full.Disk.Erase, full.Disk.Reinstall = true, true
+	c.plan, c.refusal = installer.Make(full, st.Inventory, st.Image, st.IDs)
+	return *c
+}
+
+// answers are those so far, complete, or what is wrong with them.
+func (st *state) answers() (*preseed.Answers, error) {
+	c := st.compose()
+	if c.faults != nil {
+		return nil, c.faults
+	}
+	return preseed.Defaults(c.answers), nil
+}
+
+// plan is what the answers mean for this machine.
+func (st *state) plan() (*installer.Plan, *preseed.Answers, error) {
+	c := st.compose()
+	if c.refusal != nil {
+		return nil, nil, c.refusal
+	}
+	full := preseed.Defaults(c.answers)
+	full.Disk.Erase, full.Disk.Reinstall = true, true
+	return c.plan, full, nil
+}
+
+// faults are what is wrong with the answers.
+func (st *state) faults() preseed.Faults {
+	var faults preseed.Faults
+	errors.As(st.compose().faults, &faults)
+	return faults
+}
+
+// agreed tells whether the person has typed the end of the serial number of the disk that
+// a plan takes, so that it holds for no other disk.
+func (st *state) agreed(p *installer.Plan) bool {
+	return strings.EqualFold(strings.TrimSpace(st.typed), confirmation(p))
 }
 
 // start shows the steps of a plan that begins.
@@ -93,19 +184,28 @@ func (st *state) start(p *installer.Plan) {
 // reply hands what was typed to the step that asked. What it said stays in sight: it may
 // ask again.
 func (st *state) reply() {
-	st.asked.answer <- []byte(st.asked.typed)
+	text := st.asked.typed
+	if st.asked.choose != nil {
+		text = st.pair(st.asked.choose.Method).first
+	}
+	st.asked.answer <- []byte(text)
 	st.asked = nil
 }
 
-// saved saves the answers, and says where, or why not.
+// saved saves the answers, without their secrets, and says where, or why not.
 func (st *state) saved() string {
-	text, err := st.draft.file()
-	if err != nil {
-		return err.Error()
+	c := st.compose()
+	if c.faults != nil {
+		return c.faults.Error()
 	}
-	where, err := st.Save(text)
+	where, err := st.Save(preseed.Redacted(c.answers))
 	if err != nil {
 		return err.Error()
 	}
 	return st.t("saved", where)
+}
+
+// at is the number of a page, or of the first one.
+func (st *state) at(id string) int {
+	return max(0, slices.IndexFunc(st.screens, func(s screen) bool { return s.id == id }))
 }

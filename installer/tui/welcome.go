@@ -3,7 +3,11 @@ package tui
 // welcome asks how the person wants to be spoken to, and how they type: before anything
 // secret is typed.
 func welcome(st *state) []row {
-	rows := []row{{kind: paragraph, text: st.t("welcome.text")}, {kind: heading, text: st.t("language")}}
+	text := st.t("welcome.text")
+	if st.Resumed {
+		text = st.t("welcome.resumed")
+	}
+	rows := []row{{kind: paragraph, text: text}, {kind: heading, text: st.t("language")}}
 	for _, l := range languages {
 		rows = append(rows, row{kind: option, text: l.name, on: st.texts.tag == l.tag, do: func(st *state) action {
 			st.draft.set("node.language", l.tag)
@@ -11,5 +15,6 @@ func welcome(st *state) []row {
 			return stay
 		}})
 	}
-	return append(rows, row{kind: heading, text: st.t("keyboard")}, keyed(st, "node.keyboard", st.t("keyboard")), st.goOn())
+	rows = append(rows, row{kind: heading, text: st.t("keyboard")}, keyed(st, "node.keyboard", st.t("keyboard")))
+	return st.placed([]string{"node.language", "node.keyboard"}, rows, st.goOn())
 }

@@ -14,17 +14,27 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+const flagName = "update"
+
+// Other packages for tests, such as charmbracelet's, have this flag, too, and a program has
+// each flag once. They come first: packages without need of each other are initialised in
+// the order of their import paths (The Go Programming Language Specification, "Program
+// initialization").
+func init() {
+	if flag.Lookup(flagName) == nil {
+		flag.Bool(flagName, false, "write the golden files anew")
+	}
+}
 
 // Updating says that golden files are to be written. It is for tests that keep many
 // of them in one archive; the others use Check.
-func Updating() bool { return *update }
+func Updating() bool { return flag.Lookup(flagName).Value.String() == "true" }
 
 // Check compares with the file of that name in testdata.
 func Check[Text ~string | ~[]byte](t testing.TB, name string, got Text) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if Updating() {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}

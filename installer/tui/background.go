@@ -1,0 +1,136 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network/probe"
+)
+
+// What goes on while a person looks at a page: each piece of work is a command, which changes
+// nothing itself and ends in one of these messages.
+type (
+	lookedMsg struct {
+		inventory *hardware.Inventory
+		err       error
+		begin     bool
+	}
+	cardsMsg   []probe.Card
+	verdictMsg probe.Verdict
+	testedMsg  struct{ err error }
+	scannedMsg struct {
+		networks []probe.Network
+		err      error
+	}
+	secondMsg struct{}
+	watchMsg  struct{}
+)
+
+// Seconds until what needs nobody goes on, and between two looks at the network cards.
+const (
+	countdown    = 30
+	cardsBetween = 2 * time.Second
+)
+
+// watch asks the network cards how they are, while a page shows it.
+func (a *app) watch() tea.Cmd {
+	if a.watching || a.st.Cards == nil || a.page().id != "network" {
+		return nil
+	}
+	a.watching = true
+	return func() tea.Msg {
+		cards, err := a.st.Cards(a.ctx)
+		if err != nil {
+			return cardsMsg(nil) // the page shows what was there at the start
+		}
+		return cardsMsg(cards)
+	}
+}
+
+// watchAgain waits until the cards are asked once more.
+func watchAgain() tea.Cmd {
+	return tea.Tick(cardsBetween, func(time.Time) tea.Msg { return watchMsg{} })
+}
+
+// count lets a second of the countdown pass, where there is one.
+func (a *app) count() tea.Cmd {
+	if a.counting || a.st.left == 0 {
+		return nil
+	}
+	a.counting = true
+	return tea.Tick(time.Second, func(time.Time) tea.Msg { return secondMsg{} })
+}
+
+// second takes one from the countdown, and at its end does what needs nobody.
+func (a *app) second() tea.Cmd {
+	a.counting = false
+	if a.st.left == 0 {
+		return nil
+	}
+	if a.st.left--; a.st.left > 0 {
+		a.refresh()
+		return nil
+	}
+	if a.st.phase == asking {
+		return a.begin()
+	}
+	return tea.Quit
+}
+
+// testing puts the network that was answered in place, and tests it.
+func (a *app) testing() tea.Cmd {
+	answers, err := a.st.answers()
+	if err != nil {
+		return nil // its faults are shown
+	}
+	a.st.testing, a.st.tested, a.st.verdicts = true, a.st.draft.changed, nil
+	a.refresh()
+	return func() tea.Msg {
+		return testedMsg{a.st.Test(a.ctx, answers.Network, func(v probe.Verdict) { a.send(verdictMsg(v)) })}
+	}
+}
+
+// scanning looks for wireless networks.
+func (a *app) scanning() tea.Cmd {
+	a.st.scanning = true
+	a.refresh()
+	return func() tea.Msg {
+		networks, err := a.st.Scan(a.ctx)
+		return scannedMsg{networks, err}
+	}
+}
+
+// looking looks at the machine anew, and then begins or shows what is there now.
+func (a *app) looking(begin bool) tea.Cmd {
+	a.st.notice = a.st.t("looking")
+	return func() tea.Msg {
+		inv, err := a.st.Look(a.ctx)
+		return lookedMsg{inv, err, begin}
+	}
+}
+
+func (a *app) looked(msg lookedMsg) tea.Cmd {
+	a.st.notice = ""
+	if msg.err != nil {
+		a.st.notice = msg.err.Error()
+		return nil
+	}
+	a.st.Inventory = msg.inventory
+	a.refresh()
+	if !msg.begin {
+		return nil
+	}
+	p, _, err := a.st.plan()
+	switch {
+	case err != nil:
+		return a.ended(err)
+	case !a.st.agreed(p):
+		// Another disk than the one that the person has named: it is asked about again.
+		a.st.phase = asking
+		a.open(a.st.at("review"))
+		return nil
+	}
+	return a.carryOut()
+}

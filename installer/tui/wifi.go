@@ -1,0 +1,91 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// wireless is one wireless network, chosen from those in reach or by its name. A login of
+// its own for each box (enterprise) is a matter for an answer file.
+var wireless = way{id: "wifi",
+	on: func(st *state) bool { return !st.offline() && st.draft.any(link+".wifi") },
+	take: func(st *state) {
+		st.draft.set(link+".name", "wifi")
+		st.draft.set(link+".wifi.security", string(preseed.WiFiWPA2))
+	},
+	fits: func(st *state) bool {
+		key, known := preseed.Lookup("network.links[].wifi")
+		return known && key.Built && slices.ContainsFunc(st.Inventory.NICs, func(n hardware.NIC) bool { return n.Type == string(preseed.Wireless) })
+	},
+	rows: wifiRows,
+}
+
+func wifiRows(st *state) []row {
+	const wifi = link + ".wifi"
+	var rows []row
+	if st.Scan != nil {
+		rows = append(rows, row{kind: heading, text: st.t("wifi.reach")})
+		for _, n := range st.networks {
+			r := row{kind: option, text: fmt.Sprintf("%s, %s, %s", n.SSID, st.t("wifi."+string(n.Security)), signal(st, n.Signal)), on: st.draft.one(wifi+".ssid") == n.SSID,
+				barred: n.Security == preseed.WiFiEnterprise, do: func(st *state) action {
+					st.draft.set(wifi+".ssid", n.SSID)
+					st.security(n.Security)
+					st.draft.drop(wifi + ".hidden")
+					return stay
+				}}
+			if r.barred {
+				r.note = st.t("wifi.file")
+			}
+			rows = append(rows, r)
+		}
+		label := st.t("wifi.scan")
+		if st.scanning {
+			label = st.t("wifi.scanning")
+		}
+		rows = append(rows, row{kind: button, text: label, do: func(st *state) action {
+			if st.scanning {
+				return stay
+			}
+			return scanNetworks
+		}})
+	}
+	rows = append(rows, keyed(st, wifi+".ssid", st.t("wifi.name")),
+		row{kind: check, text: st.t("wifi.hidden"), on: st.draft.one(wifi+".hidden") == "true", do: func(st *state) action {
+			flip(st, wifi+".hidden")
+			return stay
+		}})
+	for _, s := range []preseed.WiFiSecurity{preseed.WiFiWPA2, preseed.WiFiWPA3, preseed.WiFiOpen} {
+		rows = append(rows, row{kind: option, text: st.t("wifi." + string(s)), on: st.draft.one(wifi+".security") == string(s), do: func(st *state) action {
+			st.security(s)
+			return stay
+		}})
+	}
+	if st.draft.one(wifi+".security") != string(preseed.WiFiOpen) {
+		rows = append(rows, keyed(st, wifi+".psk", st.t("wifi.psk")))
+	}
+	return append(rows, keyed(st, "network.country", st.t("wifi.country")))
+}
+
+// security sets how the wireless network is protected; an open one has no password.
+func (st *state) security(s preseed.WiFiSecurity) {
+	st.draft.set(link+".wifi.security", string(s))
+	if s == preseed.WiFiOpen {
+		st.draft.drop(link + ".wifi.psk")
+	}
+}
+
+// signal is a word and the number: below -75 dBm a link holds at its lowest rates only.
+func signal(st *state, dbm int) string {
+	word := "wifi.signal.good"
+	switch {
+	case dbm < -75:
+		word = "wifi.signal.weak"
+	case dbm < -65:
+		word = "wifi.signal.fair"
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s (%d dBm)", st.t(word), dbm))
+}
