@@ -39,8 +39,9 @@ type Plan struct {
 	OnFinish string   `json:"on-finish"`
 
 	// Cards are the machine's network cards, among which the answers choose.
-	Cards []hardware.NIC `json:"cards"`
-	Steps []Step         `json:"steps"`
+	Cards   []hardware.NIC `json:"cards"`
+	Network NetworkPlan    `json:"network,omitzero"`
+	Steps   []Step         `json:"steps"`
 }
 
 // Box names the machine by what is printed on it.
@@ -140,6 +141,7 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 		Role:     a.K3s.Role,
 		OnFinish: a.OnFinish,
 		Cards:    inv.NICs,
+		Network:  planNetwork(a.Network, inv),
 	}
 	if err := checkNetwork(p, a.Network); err != nil {
 		return nil, err

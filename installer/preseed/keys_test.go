@@ -166,8 +166,9 @@ func TestExplain(t *testing.T) {
 		"encryption.unlock[1]":           "Not in this version: tang",
 		"node.admin.password-hash":       "Secret",
 		"network.vpn":                    "Not in this version",
-		"network.links":                  "(not in this version) The wireless network",
-		"network.links[0].wifi.security": "Not in this version",
+		"encryption":                     "(not in this version) Options of the method tang",
+		"encryption.tang.url":            "Not in this version",
+		"network.links[0].wifi.security": "Values: open, wpa2, wpa3, enterprise",
 		"stek":                           "Required",
 	} {
 		text, err := Explain(path)
