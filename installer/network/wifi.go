@@ -87,7 +87,9 @@ func (c *card) supplicant(name, country string) File {
 
 // lookAround has wpa_supplicant scan every 30 seconds while a network is joined,
 // whatever its signal is. It takes the preferred network of those that a scan has
-// found, and without this scans only while none is joined.
+// found, and without this scans only while none is joined. The scan asks for the name of
+// the joined network alone and listens for others, so that one that hides its name is
+// not found by it.
 const lookAround = `"simple:30"`
 
 // network renders one network. spare is one that is left when a preferred one is in

@@ -26,6 +26,8 @@ func TestJudgeAssociation(t *testing.T) {
 		{"wrong login", "<3>CTRL-EVENT-EAP-FAILURE EAP authentication failed", nil, FaultLogin, "does not accept the login"},
 		{"not in reach, others are", "<3>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 8"}, FaultNoNetwork, `1 others are, such as "Kas 8"`},
 		{"nothing in reach", "<3>CTRL-EVENT-NETWORK-NOT-FOUND", nil, FaultNoNetwork, "no network is"},
+		{"gone a moment ago", trying + "\n<4>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 7", "Kas 8"}, FaultNoNetwork, `1 others are, such as "Kas 8"`},
+		{"given up for a while", trying + "\n<3>CTRL-EVENT-SSID-TEMP-DISABLED id=0 ssid=\"Kas 7\" auth_failures=1 duration=10 reason=CONN_FAILED\n<4>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 7"}, FaultNotJoined, "was not joined in time"},
 		{"slow", trying, nil, FaultNotJoined, "was not joined in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
