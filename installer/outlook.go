@@ -135,7 +135,9 @@ func WriteOutlook(w io.Writer, o *Outlook) error {
 		}
 	}
 	for i, l := range o.Links {
-		line(first(i, "Network"), "%s", l.Words)
+		if o.Plan == nil || len(o.Plan.Network.Links) == 0 { // else the plan has told of them
+			line(first(i, "Network"), "%s", l.Words)
+		}
 		if l.Fault != "" {
 			line("", "   wrong: %s; %s", l.Fault, l.Remedy)
 		}

@@ -42,8 +42,9 @@ type Plan struct {
 	Tunnel *TunnelPlan `json:"tunnel,omitempty"` // the VPN; nil: none
 
 	// Cards are the machine's network cards, among which the answers choose.
-	Cards []hardware.NIC `json:"cards"`
-	Steps []Step         `json:"steps"`
+	Cards   []hardware.NIC `json:"cards"`
+	Network NetworkPlan    `json:"network,omitzero"`
+	Steps   []Step         `json:"steps"`
 }
 
 // Box names the machine by what is printed on it.
@@ -145,6 +146,7 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 		Tunnel:   planTunnel(a.Network.VPN),
 		OnFinish: a.OnFinish,
 		Cards:    inv.NICs,
+		Network:  planNetwork(a.Network, inv),
 	}
 	if err := checkNetwork(p, a.Network); err != nil {
 		return nil, err

@@ -6,8 +6,64 @@ import (
 	"strings"
 
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/preseed"
 )
+
+// NetworkPlan is what the answers say about the network, without its secrets. They may
+// say nothing: then every cable asks for addresses by DHCP.
+type NetworkPlan struct {
+	Links    []LinkPlan `json:"links,omitempty"`    // the preferred one first
+	Shared   []string   `json:"shared,omitempty"`   // what holds for all links, in words
+	Warnings []string   `json:"warnings,omitempty"` // what a person should know of it
+}
+
+func planNetwork(n preseed.Network, inv *hardware.Inventory) NetworkPlan {
+	plan := NetworkPlan{Warnings: network.Warnings(n)}
+	if len(n.Links) > 0 {
+		plan.Links = planLinks(n, inv)
+	}
+	if n.Country != "" {
+		plan.Shared = append(plan.Shared, "radios keep to what is allowed in the country "+n.Country)
+	}
+	if !n.Proxy.IsZero() {
+		plan.Shared = append(plan.Shared, proxyWords(n.Proxy))
+	}
+	return plan
+}
+
+// proxyWords has the proxy's user name and not its password.
+func proxyWords(p preseed.Proxy) string {
+	words := "proxy " + p.URL + " for k3s, containerd and stek"
+	if p.Username != "" {
+		words += ", login as " + p.Username
+	}
+	if p.CA != "" {
+		words += ", with a certificate authority of its own"
+	}
+	if len(p.NoProxy) > 0 {
+		words += "; not for " + strings.Join(p.NoProxy, ", ")
+	}
+	return words
+}
+
+// write gives each line of the plan to line, the first one with the name.
+func (p NetworkPlan) write(line func(name, format string, args ...any)) {
+	i := 0
+	next := func(format string, args ...any) {
+		line(first(i, "Network"), format, args...)
+		i++
+	}
+	for _, l := range p.Links {
+		next("%s", l.Words)
+	}
+	for _, words := range p.Shared {
+		next("%s", words)
+	}
+	for _, words := range p.Warnings {
+		next("   note: %s", words)
+	}
+}
 
 // LinkPlan is one way out of a machine: which card, and which address it gets.
 type LinkPlan struct {
@@ -82,7 +138,7 @@ func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
 		parts[0] = strings.Join(on, " and ")
 	}
 	if l.WiFi != nil {
-		parts = append(parts, fmt.Sprintf("wireless network %q, %s", l.WiFi.SSID, l.WiFi.Security))
+		parts = append(parts, wirelessWords(l.WiFi))
 	}
 	if l.VLAN != 0 {
 		parts = append(parts, fmt.Sprintf("VLAN %d", l.VLAN))
@@ -108,4 +164,17 @@ func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
 		plan.Fault, plan.Remedy = fmt.Sprintf("%d cards fit, and an address belongs to one", len(cards)), "name the card by match.mac"
 	}
 	return plan
+}
+
+// wirelessWords names a wireless network and its protection, without password and key.
+func wirelessWords(w *preseed.WiFi) string {
+	kind := "wireless network"
+	if w.Hidden {
+		kind = "hidden wireless network"
+	}
+	words := fmt.Sprintf("%s %q, %s", kind, w.SSID, w.Security)
+	if w.EAP != nil {
+		words += fmt.Sprintf(" (%s as %s)", w.EAP.Method, w.EAP.Identity)
+	}
+	return words
 }

@@ -35,6 +35,7 @@ func WritePlan(w io.Writer, p *Plan) error {
 		line(first(i, "Unlock"), "%d. %s: %s", i+1, u.Method, u.Words)
 	}
 	line("Recovery", "%s", p.Recovery)
+	p.Network.write(line)
 	for i, s := range p.Steps {
 		line(first(i, "Steps"), "%d. %s", i+1, s.Words)
 	}

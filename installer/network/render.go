@@ -58,14 +58,23 @@ func Render(n preseed.Network, f Facts) ([]File, error) {
 // Warnings says in words what a person should know of answers that are allowed.
 func Warnings(n preseed.Network) []string {
 	var all []string
-	for _, l := range n.Links {
-		if l.WiFi != nil && l.WiFi.Security == preseed.WiFiOpen {
+	spare := false // a less preferred wireless network
+	for _, l := range slices.Backward(n.LinksByPriority()) {
+		if l.WiFi == nil {
+			continue
+		}
+		if l.WiFi.Security == preseed.WiFiOpen {
 			all = append(all, fmt.Sprintf("the wireless network %q is open: everybody near it can listen to what is not encrypted otherwise", l.WiFi.SSID))
 		}
-		if l.WiFi != nil && n.Country == "" {
+		if l.WiFi.Hidden && spare {
+			all = append(all, fmt.Sprintf("the wireless network %q hides its name: from a spare one the radio returns to it only when the spare one goes away", l.WiFi.SSID))
+		}
+		if n.Country == "" {
 			all = append(all, "network.country is not given, so radios use only what is allowed everywhere, and may not see every network")
 		}
+		spare = true
 	}
+	slices.Sort(all)
 	return slices.Compact(all)
 }
 

@@ -143,9 +143,27 @@ func TestTunnelKey(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	n := answers(t, `network: {links: [{name: hall, wifi: {ssid: Kas 7, security: open}}]}`)
-	if got := Warnings(n); len(got) != 2 || !strings.Contains(got[0], "everybody near it can listen") {
-		t.Errorf("got %q", got)
+	const open, country, hidden = "everybody near it can listen", "network.country is not given", "hides its name"
+	for _, c := range []struct {
+		name, network string
+		want          []string
+	}{
+		{"open, no country", `network: {links: [{name: hall, wifi: {ssid: Kas 7, security: open}}, {name: yard, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house"}}]}`, []string{country, open}},
+		{"hidden, before a spare one", `network: {country: NL, links: [{name: hall, priority: 9, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house"}}, {name: yard, priority: 5, wifi: {ssid: Kas 8, hidden: true, security: wpa2, psk: "glass house"}}]}`, []string{hidden}},
+		{"hidden, as the spare one", `network: {country: NL, links: [{name: hall, priority: 5, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house"}}, {name: yard, priority: 9, wifi: {ssid: Kas 8, hidden: true, security: wpa2, psk: "glass house"}}]}`, nil},
+		{"cables", `network: {links: [{name: up, addresses: [10.0.0.2/24]}]}`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Warnings(answers(t, c.network))
+			for i, want := range c.want {
+				if len(got) != len(c.want) || !strings.Contains(got[i], want) {
+					t.Fatalf("got %q, want %q", got, c.want)
+				}
+			}
+			if len(got) != len(c.want) {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
 }
 

@@ -80,12 +80,21 @@ func (c *card) supplicant(name, country string) File {
 	b.WriteString("sae_pwe=2\n") // both ways of deriving the element of WPA3 (IEEE 802.11, 12.4.4)
 	links := byPriority(c.links)
 	for i, l := range links {
-		network(&b, l.Link, len(links)-i)
+		network(&b, l.Link, len(links)-i, i > 0)
 	}
 	return File{Path: path.Join(wpaDir, "wpa_supplicant-"+name+".conf"), Mode: 0o600, Data: []byte(b.String())}
 }
 
-func network(b *strings.Builder, l preseed.Link, priority int) {
+// lookAround has wpa_supplicant scan every 30 seconds while a network is joined,
+// whatever its signal is. It takes the preferred network of those that a scan has
+// found, and without this scans only while none is joined. The scan asks for the name of
+// the joined network alone and listens for others, so that one that hides its name is
+// not found by it.
+const lookAround = `"simple:30"`
+
+// network renders one network. spare is one that is left when a preferred one is in
+// reach.
+func network(b *strings.Builder, l preseed.Link, priority int, spare bool) {
 	w := l.WiFi
 	set := func(key string, value any) { fmt.Fprintf(b, "\t%s=%v\n", key, value) }
 	b.WriteString("network={\n")
@@ -94,6 +103,9 @@ func network(b *strings.Builder, l preseed.Link, priority int) {
 		set("scan_ssid", 1)
 	}
 	set("priority", priority)
+	if spare {
+		set("bgscan", lookAround)
+	}
 	switch w.Security {
 	case preseed.WiFiOpen:
 		set("key_mgmt", "NONE")

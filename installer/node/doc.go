@@ -1,6 +1,6 @@
 // Package node is an installed box looking after itself: it binds its keys to the
 // machine that it turned out to be, keeps a system that came up well, and tells
-// people how it is.
+// people how it is. Network changes how it reaches others, and returns from a change.
 //
 // Settle runs at each start and acts on what stage1 noted of it: see NextSteps in
 // package vault. Resealing is the person's way to do the same ahead of a restart: it

@@ -167,8 +167,9 @@ func TestExplain(t *testing.T) {
 		"node.admin.password-hash":       "Secret",
 		"fleet":                          "Not in this version",
 		"network.vpn":                    "The tunnel as the text of a wg0.conf",
-		"network.links":                  "(not in this version) The wireless network",
-		"network.links[0].wifi.security": "Not in this version",
+		"encryption":                     "(not in this version) Options of the method tang",
+		"encryption.tang.url":            "Not in this version",
+		"network.links[0].wifi.security": "Values: open, wpa2, wpa3, enterprise",
 		"stek":                           "Required",
 	} {
 		text, err := Explain(path)

@@ -18,11 +18,15 @@ func TestJoins(t *testing.T) {
 		Test:     "./testdata/joins",
 		Args:     []string{"-test.v"},
 		Modules:  []string{"mac80211_hwsim", "ccm", "gcm", "cmac", "ctr", "ecb", "af_packet"},
-		Programs: []string{"wpa_supplicant", "hostapd"},
-		Files:    map[string]string{"/usr/lib/x86_64-linux-gnu/ossl-modules": "/usr/lib/x86_64-linux-gnu/ossl-modules"},
-		Machine:  vm.Machine{Memory: 512},
-		Timeout:  25 * time.Minute,
-		Output:   os.Stderr,
+		Programs: []string{"wpa_supplicant", "hostapd", "iw", "/usr/lib/systemd/systemd-networkd"},
+		Files: map[string]string{
+			"/usr/lib/x86_64-linux-gnu/ossl-modules": "/usr/lib/x86_64-linux-gnu/ossl-modules",
+			"/etc/passwd":                            "/etc/passwd", // systemd-networkd has a user of its own
+			"/etc/group":                             "/etc/group",
+		},
+		Machine: vm.Machine{Memory: 512},
+		Timeout: 25 * time.Minute,
+		Output:  os.Stderr,
 	})
 	t.Logf("%s", result.Stdout)
 }

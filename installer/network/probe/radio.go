@@ -135,7 +135,10 @@ func reachable(client *wifi.Client, card *wifi.Interface) []string {
 func judgeAssociation(l Link, events []wpaEvent, reachable []string) finding {
 	name := fmt.Sprintf("%q", l.Network)
 	var rejected string
-	found := slices.Contains(reachable, l.Network)
+	// The kernel remembers a network for half a minute that it has heard; wpa_supplicant
+	// says after each scan of its own when the network was not in it. It says so as well
+	// of one that is in reach and was given up for a while.
+	found, givenUp := slices.Contains(reachable, l.Network), false
 	for _, e := range events {
 		switch {
 		case e.wrongKey():
@@ -146,6 +149,10 @@ func judgeAssociation(l Link, events []wpaEvent, reachable []string) finding {
 			rejected, found = fmt.Sprintf("%s refuses this box (status %s)", name, e.fields["status_code"]), true
 		case e.name == "Trying":
 			found = true
+		case e.name == "CTRL-EVENT-SSID-TEMP-DISABLED":
+			givenUp = true
+		case e.name == "CTRL-EVENT-NETWORK-NOT-FOUND" && !givenUp:
+			found = false
 		}
 	}
 	if rejected != "" {
@@ -153,10 +160,11 @@ func judgeAssociation(l Link, events []wpaEvent, reachable []string) finding {
 	}
 	if !found {
 		saw := name + " is not in reach; "
-		if len(reachable) == 0 {
+		others := slices.DeleteFunc(slices.Clone(reachable), func(name string) bool { return name == l.Network })
+		if len(others) == 0 {
 			return failed(FaultNoNetwork, saw+"no network is")
 		}
-		return failed(FaultNoNetwork, fmt.Sprintf("%s%d others are, such as %q", saw, len(reachable), reachable[0]))
+		return failed(FaultNoNetwork, fmt.Sprintf("%s%d others are, such as %q", saw, len(others), others[0]))
 	}
 	return failed(FaultNotJoined, name+" is there and was not joined in time")
 }

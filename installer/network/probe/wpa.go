@@ -38,15 +38,23 @@ func parseWPAEvent(text string) (wpaEvent, bool) {
 	return e, e.name != ""
 }
 
-// saeMismatch is the status code "challenge failure" of IEEE 802.11, table 9-80,
-// which an access point answers to a wrong password with SAE.
-const saeMismatch = "15"
+// With SAE a wrong password shows when both sides confirm it, in the second of the two
+// exchanges (IEEE 802.11, 12.4.5). The status is 15, "challenge failure" (table 9-80),
+// or 1, "unspecified", which hostapd 2.10 answers.
+const (
+	saeAuthentication = "3"
+	saeConfirm        = "2"
+	challengeFailure  = "15"
+)
 
 // wrongKey: with WPA2 wpa_supplicant concludes it from a handshake that broke off;
 // with WPA3 the access point says it.
 func (e wpaEvent) wrongKey() bool {
-	return e.fields["reason"] == "WRONG_KEY" ||
-		e.name == "CTRL-EVENT-AUTH-REJECT" && e.fields["auth_type"] == "3" && e.fields["status_code"] == saeMismatch
+	if e.fields["reason"] == "WRONG_KEY" {
+		return true
+	}
+	return e.name == "CTRL-EVENT-AUTH-REJECT" && e.fields["auth_type"] == saeAuthentication &&
+		(e.fields["auth_transaction"] == saeConfirm || e.fields["status_code"] == challengeFailure)
 }
 
 // wpaListener collects events until it is closed.

@@ -1,0 +1,48 @@
+//go:build linux
+
+package probe
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestJudgeAssociation: what wpa_supplicant 2.10 and hostapd 2.10 say in each case, and
+// what it is called.
+func TestJudgeAssociation(t *testing.T) {
+	const confirm = `<3>CTRL-EVENT-AUTH-REJECT 02:00:00:00:00:00 auth_type=3 auth_transaction=2 status_code=`
+	const trying = `<3>Trying to associate with 02:00:00:00:00:00 (SSID='Kas 7' freq=2412 MHz)`
+	for _, c := range []struct {
+		name, said string
+		reachable  []string
+		fault      Fault
+		saw        string
+	}{
+		{"wrong key, WPA2", `<3>CTRL-EVENT-SSID-TEMP-DISABLED id=0 ssid="Kas 7" auth_failures=1 duration=10 reason=WRONG_KEY`, []string{"Kas 7"}, FaultWrongKey, "does not accept the key"},
+		{"wrong key, WPA3, as the standard has it", confirm + "15", nil, FaultWrongKey, "does not accept the key"},
+		{"wrong key, WPA3, as hostapd says it", confirm + "1", nil, FaultWrongKey, "does not accept the key"},
+		{"refused before the key is of matter", `<3>CTRL-EVENT-AUTH-REJECT 02:00:00:00:00:00 auth_type=3 auth_transaction=1 status_code=17`, nil, FaultNotJoined, "refuses this box (status 17)"},
+		{"full", trying + "\n<3>CTRL-EVENT-ASSOC-REJECT bssid=02:00:00:00:00:00 status_code=17", nil, FaultNotJoined, "refuses this box (status 17)"},
+		{"wrong login", "<3>CTRL-EVENT-EAP-FAILURE EAP authentication failed", nil, FaultLogin, "does not accept the login"},
+		{"not in reach, others are", "<3>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 8"}, FaultNoNetwork, `1 others are, such as "Kas 8"`},
+		{"nothing in reach", "<3>CTRL-EVENT-NETWORK-NOT-FOUND", nil, FaultNoNetwork, "no network is"},
+		{"gone a moment ago", trying + "\n<4>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 7", "Kas 8"}, FaultNoNetwork, `1 others are, such as "Kas 8"`},
+		{"given up for a while", trying + "\n<3>CTRL-EVENT-SSID-TEMP-DISABLED id=0 ssid=\"Kas 7\" auth_failures=1 duration=10 reason=CONN_FAILED\n<4>CTRL-EVENT-NETWORK-NOT-FOUND", []string{"Kas 7"}, FaultNotJoined, "was not joined in time"},
+		{"slow", trying, nil, FaultNotJoined, "was not joined in time"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var events []wpaEvent
+			for line := range strings.Lines(c.said) {
+				e, ok := parseWPAEvent(strings.TrimSpace(line))
+				if !ok {
+					t.Fatalf("not understood: %s", line)
+				}
+				events = append(events, e)
+			}
+			got := judgeAssociation(Link{Network: "Kas 7"}, events, c.reachable)
+			if got.fault != c.fault || !strings.Contains(got.saw, c.saw) {
+				t.Errorf("got %s: %s", got.fault, got.saw)
+			}
+		})
+	}
+}
