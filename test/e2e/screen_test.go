@@ -135,7 +135,8 @@ func TestFullScreenDiskPulled(t *testing.T) {
 	must(t, box.Console.Type(enter))
 	box.answer(t, toReview...)
 	box.answer(t, page{`check the image on the stick`, "0001" + enter + enter})
-	// The bar of the step that copies, once it has moved.
+	// The bar of the step that copies, once it has moved: the step before it is done by then.
+	phase(t, "divided", func() (vm.Match, error) { return box.sees(t, `\[ok\] clear the disk`) })
 	phase(t, "copying", func() (vm.Match, error) { return box.sees(t, `\[#[#.]+\]`) })
 	must(t, box.Pull(ctx, "disk"))
 	phase(t, "given up", func() (vm.Match, error) { return box.sees(t, `could not copy the root file system`) })
