@@ -93,8 +93,8 @@ func TestHostileFiles(t *testing.T) {
 			if len(fmt.Sprint(err)) > maxFaults*1000 {
 				t.Errorf("%d bytes of messages", len(fmt.Sprint(err)))
 			}
-			// Far more than a good machine needs: it only has to catch what explodes.
-			if took := time.Since(start); took > 5*time.Second {
+			// Far more than any machine needs: it only has to catch what explodes.
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})

@@ -188,8 +188,8 @@ func TestTPMStateOutlivesPower(t *testing.T) {
 	if err := box.PowerCut(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(started); took > time.Second {
-		t.Errorf("the power cut took %v, want less than a second", took)
+	if took := time.Since(started); took > 10*time.Second {
+		t.Errorf("the power cut took %v, want no waiting for the guest", took)
 	}
 	if left := vm.Children(); len(left) > 0 {
 		t.Errorf("after the power cut these still run: %v", left)
