@@ -56,24 +56,32 @@ func (m *Manager) BackupHeader(ctx context.Context, path string, to age.Recipien
 	return nil
 }
 
+// repaired returns the header with both of its copies good: the power may have failed
+// while one was written, and the next cut may take the other.
+func (m *Manager) repaired(ctx context.Context) (*Header, error) {
+	h, err := Inspect(m.Device)
+	if err != nil || !h.Broken {
+		return h, err
+	}
+	// Loading the header makes cryptsetup write the broken copy anew.
+	if _, err := m.cryptsetup().call(ctx, nil, nil, "luksDump", "--", m.Device); err != nil {
+		return nil, fmt.Errorf("repairing the damaged header copy: %w", err)
+	}
+	if h, err = Inspect(m.Device); err != nil {
+		return nil, err
+	}
+	if h.Broken {
+		return nil, errors.New("one of the two header copies is damaged and could not be repaired")
+	}
+	return h, nil
+}
+
 // headerBytes reads both header copies and all slot areas. The plain bytes are
 // never written to a file.
 func (m *Manager) headerBytes(ctx context.Context) ([]byte, error) {
-	before, err := Inspect(m.Device)
+	before, err := m.repaired(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if before.Broken {
-		// Loading the header makes cryptsetup write the broken copy anew.
-		if _, err := m.cryptsetup().call(ctx, nil, nil, "luksDump", "--", m.Device); err != nil {
-			return nil, fmt.Errorf("repairing the damaged header copy: %w", err)
-		}
-		if before, err = Inspect(m.Device); err != nil {
-			return nil, err
-		}
-		if before.Broken {
-			return nil, errors.New("one of the two header copies is damaged and could not be repaired")
-		}
 	}
 	f, err := os.Open(m.Device)
 	if err != nil {

@@ -135,6 +135,26 @@ func TestHeaderBackup(t *testing.T) {
 }
 
 // TestBackupRepairs: a damaged copy is repaired before it would get into a backup.
+// TestStartsRepair: a header copy that a power cut has damaged is good again after the
+// next start, although that start has nothing to change.
+func TestStartsRepair(t *testing.T) {
+	for name, copies := range map[string]int64{"first copy": 0, "second copy": 1} {
+		t.Run(name, func(t *testing.T) {
+			m, _ := newVolume(t, FormatOptions{})
+			writeAt(t, m.Device, make([]byte, 4096), copies*int64(inspect(t, m).source.bin.Size))
+			if !inspect(t, m).Broken {
+				t.Fatal("not broken")
+			}
+			if _, err := m.Settle(t.Context(), Opened{}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if inspect(t, m).Broken {
+				t.Error("still broken")
+			}
+		})
+	}
+}
+
 func TestBackupRepairs(t *testing.T) {
 	m, _ := newVolume(t, FormatOptions{})
 	id, err := age.GenerateX25519Identity()

@@ -79,15 +79,16 @@ func (m *Manager) drop(ctx context.Context, h *Header, slot int) error {
 	return nil
 }
 
-// Tidy ends what a power cut left unfinished: a slot whose token was not written
-// any more, and tokens of ours whose slot is gone. It is run before every change.
+// Tidy ends what a power cut left unfinished: a damaged copy of the header, a slot whose
+// token was not written any more, and tokens of ours whose slot is gone. It is run at
+// every start of a node, and before every change.
 func (m *Manager) Tidy(ctx context.Context) error {
 	_, err := m.tidied(ctx)
 	return err
 }
 
 func (m *Manager) tidied(ctx context.Context) (*Header, error) {
-	h, err := Inspect(m.Device)
+	h, err := m.repaired(ctx)
 	if err != nil {
 		return nil, err
 	}
