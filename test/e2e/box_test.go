@@ -97,7 +97,10 @@ func (s nodeStatus) kinds() []string {
 func (b *testBox) status(t *testing.T) nodeStatus {
 	t.Helper()
 	var s nodeStatus
-	must(t, json.Unmarshal([]byte(b.run(t, "stek node status --output json | tr -d '\\n'")), &s))
+	text := b.run(t, "stek node status --output json | tr -d '\\n'")
+	// What the box tells all its consoles may stand before and behind.
+	text = text[max(strings.IndexByte(text, '{'), 0):]
+	must(t, json.NewDecoder(strings.NewReader(text)).Decode(&s))
 	return s
 }
 
