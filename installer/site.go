@@ -62,6 +62,14 @@ func (Tools) Run(ctx context.Context, stdin []byte, name string, args ...string)
 	return out.Bytes(), nil
 }
 
+// Do runs a tool for what it does. What it prints is told only when it fails.
+func (t Tools) Do(ctx context.Context, name string, args ...string) error {
+	if _, err := t.Run(ctx, nil, name, args...); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
 // mounted mounts a device for the time of a function. What was written is on the
 // medium when it returns without error.
 func (s *Site) mounted(device, fstype, options string, do func(dir string) error) (err error) {

@@ -3,71 +3,33 @@ package fetch
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stek-edge/stek/test/authority"
 )
 
 var file = bytes.Repeat([]byte("stek: 1\n"), 10_000)
 
-// authority is a certificate authority of a test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-24 * 365 * time.Hour), NotAfter: time.Now().Add(24 * 365 * time.Hour), KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key}
-}
-
-func (a *authority) roots() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
-
 // serve starts a server at 127.0.0.1 whose certificate bend may change.
-func (a *authority) serve(t *testing.T, bend func(*x509.Certificate), handler http.HandlerFunc) (url string) {
+func serve(t *testing.T, a *authority.Authority, bend func(*x509.Certificate), handler http.HandlerFunc) (url string) {
 	t.Helper()
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if bend != nil {
-		bend(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := httptest.NewUnstartedServer(handler)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: a.key}}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{a.Issue(t, func(c *x509.Certificate) {
+		c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+		if bend != nil {
+			bend(c)
+		}
+	})}}
 	s.Config.ErrorLog = nil
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -114,7 +76,7 @@ func request(url string, roots *x509.CertPool) Request {
 }
 
 func TestGet(t *testing.T) {
-	a := newAuthority(t)
+	a := authority.New(t)
 	changed := append([]byte("# new\n"), file...)
 	calls := 0
 	for _, c := range []struct {
@@ -179,7 +141,7 @@ func TestGet(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			calls = 0
-			r := request(a.serve(t, c.bend, c.handler), a.roots())
+			r := request(serve(t, a, c.bend, c.handler), a.Pool())
 			if c.request != nil {
 				c.request(&r)
 			}
@@ -198,7 +160,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestGetRefuses(t *testing.T) {
-	a, other := newAuthority(t), newAuthority(t)
+	a, other := authority.New(t), authority.New(t)
 	for _, c := range []struct {
 		name    string
 		handler http.HandlerFunc
@@ -225,7 +187,7 @@ func TestGetRefuses(t *testing.T) {
 		{"sent to a place without encryption", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://"+r.Host+"/site.yaml", http.StatusFound)
 		}, nil, nil, "another host", 1},
-		{"an authority that nobody knows", whole(file), nil, func(r *Request) { r.Roots = other.roots() }, "an authority that is not trusted", certificateTries},
+		{"an authority that nobody knows", whole(file), nil, func(r *Request) { r.Roots = other.Pool() }, "an authority that is not trusted", certificateTries},
 		{"a certificate for another name", whole(file), func(c *x509.Certificate) { c.IPAddresses = nil; c.DNSNames = []string{"other.example.org"} }, nil, "for another name", certificateTries},
 		{"a certificate that has expired", whole(file), func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, nil, "has expired", certificateTries},
 		{"a clock far ahead", whole(file), nil, func(r *Request) {
@@ -236,7 +198,7 @@ func TestGetRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			asked := 0
-			r := request(a.serve(t, c.bend, func(w http.ResponseWriter, r *http.Request) { asked++; c.handler(w, r) }), a.roots())
+			r := request(serve(t, a, c.bend, func(w http.ResponseWriter, r *http.Request) { asked++; c.handler(w, r) }), a.Pool())
 			if c.request != nil {
 				c.request(&r)
 			}

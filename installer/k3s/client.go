@@ -61,7 +61,8 @@ func Open(path string) (*Client, error) {
 	return c, nil
 }
 
-// parseKubeconfig reads the files that a kubeconfig names with read. It never repeats a value in an error: the file holds a private key.
+// parseKubeconfig reads the files that a kubeconfig names with read. It never repeats a
+// value in an error: the file holds a private key.
 func parseKubeconfig(text []byte, read func(name string) ([]byte, error)) (*Client, error) {
 	var k kubeconfig
 	if err := yaml.Unmarshal(text, &k); err != nil {

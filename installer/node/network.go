@@ -3,9 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -38,7 +36,7 @@ type Network struct {
 func ThisNetwork() Network {
 	return Network{
 		Keeper: keep.Keeper{Dir: filepath.Join(stateDir, installer.NetworkJournal), Root: "/"},
-		Env:    probe.Host(), Cards: cards, Run: run, Host: os.Hostname,
+		Env:    probe.Host(), Cards: cards, Run: installer.Tools{}.Do, Host: os.Hostname,
 	}
 }
 
@@ -130,7 +128,7 @@ func (n Network) Try(ctx context.Context, seen func(probe.Report)) (*keep.Past, 
 		return nil, err
 	}
 	k := n.Keeper
-	k.Reload = keep.Systemd{Cards: names(nics), Run: n.Run}.Reload
+	k.Reload = keep.Systemd{Cards: nics, Run: n.Run}.Reload
 	k.Test = func(ctx context.Context, c keep.Config) probe.Report { return n.testConfig(ctx, c) }
 	k.Report = seen
 	return k.Run(ctx)
@@ -169,7 +167,7 @@ func (n Network) Settle(ctx context.Context, running bool) (*keep.Past, error) {
 	if err != nil {
 		return past, err
 	}
-	return past, keep.Systemd{Cards: names(nics), Run: n.Run}.Reload(ctx, s.Trial.Config, s.Kept)
+	return past, keep.Systemd{Cards: nics, Run: n.Run}.Reload(ctx, s.Trial.Config, s.Kept)
 }
 
 func cards(ctx context.Context) ([]hardware.NIC, error) {
@@ -178,21 +176,4 @@ func cards(ctx context.Context) ([]hardware.NIC, error) {
 		return nil, err
 	}
 	return inv.NICs, nil
-}
-
-func names(nics []hardware.NIC) []string {
-	var all []string
-	for _, n := range nics {
-		all = append(all, n.Name)
-	}
-	return all
-}
-
-// run starts a program for what it does; what it prints is shown only when it fails.
-func run(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

@@ -66,8 +66,8 @@ func (s *stick) missing(name string) bool {
 const savedAnswers = "stek/answers.yaml"
 
 // attended waits for a person at one of the consoles and asks there: for everything, or for
-// what given leaves open. A machine that this
-// stick has installed already is started from its disk.
+// what given leaves open. A machine that this stick has installed already is started from
+// its disk.
 func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image installer.Image, rep *report, people *console.Consoles, given *Answers) error {
 	if made, _ := s.remembers(inv); made.still(inv) {
 		return startFromDisk(ctx, s, inv, people)
@@ -105,7 +105,7 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 		Look:     func(ctx context.Context) (*hardware.Inventory, error) { return hardware.Look(ctx, hardware.Host()) },
 		Cards:    probe.Cards,
 		Scan:     scan,
-		Test:     (&trial{}).test,
+		Test:     (&lan{}).test,
 		Save: func(text []byte) (string, error) {
 			return savedAnswers, durable.WriteFile(filepath.Join(s.esp, filepath.FromSlash(savedAnswers)), text, 0o644)
 		},

@@ -14,7 +14,6 @@ import (
 	"github.com/stek-edge/stek/installer/fetch"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network"
-	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -175,29 +174,11 @@ func refused(address string, err error) error {
 	return refusal
 }
 
-// connect puts a network in place on the installer, whose /etc lies in memory.
-func connect(ctx context.Context, n preseed.Network, nics []hardware.NIC) (func() error, error) {
-	config, err := keep.Make(n, network.Facts{Node: "installer", NICs: nics})
-	if err != nil {
-		return nil, err
-	}
-	var cards []string
-	for _, nic := range nics {
-		cards = append(cards, nic.Name)
-	}
-	run := func(ctx context.Context, name string, args ...string) error {
-		_, err := installer.Tools{}.Run(ctx, nil, name, args...)
-		return err
-	}
-	k, programs := keep.Keeper{Root: "/"}, keep.Systemd{Cards: cards, Run: run}
-	put := func(ctx context.Context, before, now keep.Config) error {
-		if err := k.Write(before, now); err != nil {
-			return err
-		}
-		return programs.Reload(ctx, before, now)
-	}
-	disconnect := func() error { return put(context.WithoutCancel(ctx), config, keep.Config{}) }
-	if err := put(ctx, keep.Config{}, config); err != nil {
+// connect puts a network in place on the installer, until it is taken away again.
+func connect(ctx context.Context, n preseed.Network, nics []hardware.NIC) (disconnect func() error, err error) {
+	l := &lan{}
+	disconnect = func() error { return l.leave(context.WithoutCancel(ctx), nics) }
+	if err := l.join(ctx, n, nics); err != nil {
 		return nil, errors.Join(err, disconnect())
 	}
 	return disconnect, nil

@@ -333,7 +333,7 @@ func TestFlowAsk(t *testing.T) {
 			if a, err := st.answers(); err != nil || a.K3s.Labels["hall"] != "7" || a.Encryption.TPM2.PIN.Reveal() != "4711-4712" {
 				t.Errorf("the rest of the file: %v", err)
 			}
-			if saved := string(preseed.Redacted(st.compose().answers)); strings.Contains(saved, "4711") {
+			if saved := string(preseed.Redacted(st.compose().given)); strings.Contains(saved, "4711") {
 				t.Errorf("a secret would be saved:\n%s", saved)
 			}
 		})

@@ -99,7 +99,8 @@ type composed struct {
 	known   bool
 	of      int // draft.changed
 	machine *hardware.Inventory
-	answers *preseed.Answers
+	given   *preseed.Answers // without what is left to its default
+	full    *preseed.Answers // with it, and with the consent to lose what is on the disk
 	plan    *installer.Plan
 	refusal error // instead of a plan
 	faults  error // instead of answers
@@ -128,25 +129,26 @@ func (st *state) compose() composed {
 		return *c
 	}
 	*c = composed{known: true, of: st.draft.changed, machine: st.Inventory}
-	if c.answers, c.faults = preseed.Compose(st.draft.values); c.faults != nil {
+	if c.given, c.faults = preseed.Compose(st.draft.values); c.faults != nil {
 		c.refusal = c.faults
 		return *c
 	}
+	c.full = preseed.Defaults(c.given)
 	// What is on the disk may be lost: that is what the review asks for, before anything
 	// is done.
-	full := preseed.Defaults(c.answers)
-	full.Disk.Erase, full.Disk.Reinstall = true, true
-	c.plan, c.refusal = installer.Make(full, st.Inventory, st.Image, st.IDs)
+	c.full.Disk.Erase, c.full.Disk.Reinstall = true, true
+	c.plan, c.refusal = installer.Make(c.full, st.Inventory, st.Image, st.IDs)
 	return *c
 }
 
-// answers are those so far, complete, or what is wrong with them.
+// answers are those so far, complete, or what is wrong with them. They are shared: nobody
+// changes them.
 func (st *state) answers() (*preseed.Answers, error) {
 	c := st.compose()
 	if c.faults != nil {
 		return nil, c.faults
 	}
-	return preseed.Defaults(c.answers), nil
+	return c.full, nil
 }
 
 // plan is what the answers mean for this machine.
@@ -155,9 +157,7 @@ func (st *state) plan() (*installer.Plan, *preseed.Answers, error) {
 	if c.refusal != nil {
 		return nil, nil, c.refusal
 	}
-	full := preseed.Defaults(c.answers)
-	full.Disk.Erase, full.Disk.Reinstall = true, true
-	return c.plan, full, nil
+	return c.plan, c.full, nil
 }
 
 // faults are what is wrong with the answers.
@@ -198,7 +198,7 @@ func (st *state) saved() string {
 	if c.faults != nil {
 		return c.faults.Error()
 	}
-	where, err := st.Save(preseed.Redacted(c.answers))
+	where, err := st.Save(preseed.Redacted(c.given))
 	if err != nil {
 		return err.Error()
 	}

@@ -4,250 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/stek-edge/stek/installer"
-	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/hardware"
-	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
-	"github.com/stek-edge/stek/test/golden"
 )
 
-func captured(t testing.TB, name string) *hardware.Inventory {
-	t.Helper()
-	f, err := os.Open(filepath.Join("../../test/machines", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	inv, err := hardware.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return inv
-}
-
 // session is one on a machine whose one free disk is chosen.
-func session(t testing.TB, machine string) Session {
-	t.Helper()
-	ids, err := disk.NewIDs(rand.NewChaCha8([32]byte{1}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Session{
-		Inventory: captured(t, machine), IDs: ids,
-		Image: installer.Image{Version: "1.0", K3s: "v1.30.0", RootHash: strings.Repeat("ab", 32), RootBytes: 200 << 20, HashOffset: 190 << 20, KeysToEnrol: true},
-		Values: map[string][]string{
-			"encryption.unlock": {"tpm2"}, "encryption.recovery.show": {"true"},
-		},
-		Install: func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
-			return nil
-		},
-		Test: func(context.Context, preseed.Network, func(probe.Verdict)) error { return nil },
-		Save: func([]byte) (string, error) { return "stek/preseed.yaml", nil },
-	}
-}
 
 // press sends keys by their names.
-func press(t testing.TB, a *app, keys ...string) tea.Cmd {
-	t.Helper()
-	var cmd tea.Cmd
-	for _, k := range keys {
-		_, cmd = a.Update(keyNamed(k))
-	}
-	return cmd
-}
-
-func keyNamed(name string) tea.KeyPressMsg {
-	special := map[string]rune{"enter": tea.KeyEnter, "down": tea.KeyDown, "up": tea.KeyUp, "esc": tea.KeyEscape, "tab": tea.KeyTab,
-		"pgdown": tea.KeyPgDown, "backspace": tea.KeyBackspace, "f1": tea.KeyF1, "f2": tea.KeyF2, "f3": tea.KeyF3, "space": tea.KeySpace, "home": tea.KeyHome, "end": tea.KeyEnd}
-	if code, ok := special[name]; ok {
-		return tea.KeyPressMsg{Code: code}
-	}
-	if rest, ok := strings.CutPrefix(name, "ctrl+"); ok {
-		return tea.KeyPressMsg{Code: []rune(rest)[0], Mod: tea.ModCtrl}
-	}
-	r := []rune(name)[0]
-	return tea.KeyPressMsg{Code: r, Text: name}
-}
 
 // typeText types a text letter by letter.
-func typeText(t testing.TB, a *app, text string) {
-	t.Helper()
-	for _, r := range text {
-		press(t, a, string(r))
-	}
-}
 
 // ahead goes to the next page by its last button.
-func ahead(t testing.TB, a *app) {
-	t.Helper()
-	for i, r := range a.rows {
-		if r.strict {
-			a.goTo(i)
-		}
-	}
-	before := a.at
-	press(t, a, "enter")
-	if a.at == before && a.st.phase == asking {
-		t.Fatalf("page %s is not left:\n%s", a.page().id, plain(a))
-	}
-}
-
-func plain(a *app) string {
-	var out []string
-	for line := range strings.SplitSeq(ansi.Strip(a.View().Content), "\n") {
-		out = append(out, strings.TrimRight(line, " "))
-	}
-	return strings.Join(out, "\n") + "\n"
-}
 
 // typeInto types into the input of that name, from nothing.
-func typeInto(t testing.TB, a *app, id, text string) {
-	t.Helper()
-	i := slices.IndexFunc(a.rows, func(r row) bool { return r.kind == input && r.id == id })
-	if i < 0 {
-		t.Fatalf("no input %s:\n%s", id, plain(a))
-	}
-	a.goTo(i)
-	press(t, a, "ctrl+u")
-	typeText(t, a, text)
-}
 
 // choose takes the option or switch whose text begins so.
-func choose(t testing.TB, a *app, text string) {
-	t.Helper()
-	for i, r := range a.rows {
-		if strings.HasPrefix(r.text, text) && r.takesFocus() {
-			a.goTo(i)
-			press(t, a, "enter")
-			return
-		}
-	}
-	t.Fatalf("nothing to choose begins with %q:\n%s", text, plain(a))
-}
 
 // TestFrames: every page in every language, at the size that is enough and at a larger
-// one, with the signs of every terminal and with ASCII alone. The files in testdata/frames
-// are what a person sees.
-func TestFrames(t *testing.T) {
-	sizes := []struct{ width, height int }{{80, 24}, {120, 40}}
-	for _, l := range languages {
-		for _, size := range sizes {
-			for _, signs := range []string{"unicode", "ascii"} {
-				name := fmt.Sprintf("%s-%dx%d-%s", l.tag, size.width, size.height, signs)
-				t.Run(name, func(t *testing.T) {
-					s := session(t, "raid-server")
-					s.Values["node.language"] = []string{l.tag}
-					a := newApp(t.Context(), s, look{ascii: signs == "ascii", mono: true})
-					a.Update(tea.WindowSizeMsg{Width: size.width, Height: size.height})
-					var pages strings.Builder
-					show := func() {
-						frame := plain(a)
-						for line := range strings.Lines(frame) {
-							if n := ansi.StringWidth(strings.TrimRight(line, "\n")); n > size.width {
-								t.Errorf("a line of %d signs: %s", n, line)
-							}
-						}
-						if n := strings.Count(frame, "\n"); n != size.height {
-							t.Errorf("%d lines on page %s, not %d", n, a.page().id, size.height)
-						}
-						fmt.Fprintf(&pages, "%s\n%s", strings.Repeat("=", size.width), frame)
-					}
-					for _, p := range a.st.screens {
-						show()
-						switch p.id {
-						case "disk":
-							choose(t, a, "SAMSUNG")
-							show()
-						case "encryption":
-							choose(t, a, a.st.t("pin"))
-							typeInto(t, a, "new.tpm2", "12345678")
-							show()
-							typeInto(t, a, "again.tpm2", "12345678")
-							show()
-						case "network":
-							choose(t, a, a.st.t("network.cable"))
-							typeInto(t, a, link+".addresses", "192.168.7.20/24, 192.168.7.300")
-							show()
-							typeInto(t, a, link+".addresses", "192.168.7.20/24")
-							typeInto(t, a, link+".gateway", "192.168.8.1")
-							show()
-							typeInto(t, a, link+".gateway", "192.168.7.1")
-							a.Update(cardsMsg{{Name: "eno1", MAC: "3c:ec:ef:00:00:01", On: true, Carrier: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.168.7.113/24")}},
-								{Name: "eno2", MAC: "3c:ec:ef:00:00:02", On: true}})
-							a.st.tested = a.st.draft.changed
-							a.Update(verdictMsg{Stage: probe.Carrier, Of: "cable", Outcome: probe.Passed, Saw: "carrier on eno1, 1000 Mbit/s"})
-							a.Update(verdictMsg{Stage: probe.Gateway, Of: "cable", Outcome: probe.Failed, Saw: "192.168.7.1 does not answer", Do: "check the address of the gateway"})
-							press(t, a, "pgdown")
-							show()
-						}
-						if p.id != "review" {
-							ahead(t, a)
-						}
-					}
-					press(t, a, "pgdown")
-					show()
-					a.st.start(mustPlan(t, a))
-					a.over(nothing)
-					show()
-					a.Update(endMsg{&installer.Refusal{Status: installer.StatusFailed, Message: "could not copy the root file system: writing at byte 4096: input/output error", Remedy: "the disk is failing: replace it"}})
-					show()
-					a.Update(endMsg{})
-					show()
-					press(t, a, "f1")
-					show()
-					press(t, a, "esc", "ctrl+c")
-					show()
-					// A machine whose firmware waits for keys has one page more.
-					s = session(t, "mini-pc")
-					s.Values["node.language"] = []string{l.tag}
-					at, page := newApp(t.Context(), s, look{ascii: signs == "ascii", mono: true}), a
-					at.Update(tea.WindowSizeMsg{Width: size.width, Height: size.height})
-					at.open(at.st.at("boot"))
-					choose(t, at, at.st.t("boot.enrol"))
-					*page = *at
-					show()
-					golden.Check(t, filepath.Join("frames", name+".txt"), pages.String())
-				})
-			}
-		}
-	}
-}
 
-func mustPlan(t testing.TB, a *app) *installer.Plan {
-	t.Helper()
-	p, _, err := a.st.plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
+// one, with the signs of every terminal and with ASCII alone. The files in testdata/frames
+
+// are what a person sees.
 
 // toReview goes through the pages with what they offer.
-func toReview(t testing.TB, a *app, disk string) {
-	t.Helper()
-	for a.page().id != "review" {
-		if a.page().id == "disk" {
-			choose(t, a, disk)
-		}
-		ahead(t, a)
-	}
-}
 
 // TestReviewIsThePlan: what a person agrees to is the plan, word for word, and every word
+
 // of it can be scrolled into sight on the smallest screen.
+
 func TestReviewIsThePlan(t *testing.T) {
 	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
 	toReview(t, a, "SAMSUNG")
@@ -271,6 +60,7 @@ func TestReviewIsThePlan(t *testing.T) {
 }
 
 // TestConsent: the installation begins only after the end of the serial number was typed.
+
 func TestConsent(t *testing.T) {
 	for _, tt := range []struct {
 		name, typed string
@@ -324,6 +114,7 @@ func TestConsent(t *testing.T) {
 }
 
 // TestAnswersStay: after going back and after a failure everything is as it was.
+
 func TestAnswersStay(t *testing.T) {
 	s := session(t, "raid-server")
 	fails := errors.New("the disk is gone")
@@ -364,6 +155,7 @@ func TestAnswersStay(t *testing.T) {
 }
 
 // TestStop: Ctrl-C asks, and a yes stops the steps.
+
 func TestStop(t *testing.T) {
 	s := session(t, "raid-server")
 	s.Install = func(ctx context.Context, _ *preseed.Answers, _ *installer.Plan, _ installer.Person, _ installer.Emit) error {
@@ -388,6 +180,7 @@ func TestStop(t *testing.T) {
 }
 
 // TestPerson: what a step asks is asked on the screen, unseen, and the answer gets back.
+
 func TestPerson(t *testing.T) {
 	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
 	msgs := make(chan tea.Msg, 8)
@@ -428,56 +221,15 @@ func TestPerson(t *testing.T) {
 }
 
 // verbs are the places for arguments.
-var verbs = regexp.MustCompile(`%[a-z0-9.]+`)
 
 // TestMessages: every language has every text that English has, with the same places for
+
 // arguments, and no title or button is too long for its line.
-func TestMessages(t *testing.T) {
-	english := load("en")
-	for _, l := range languages {
-		c := load(l.tag)
-		for id, text := range english.texts {
-			own, ok := c.texts[id]
-			switch {
-			case !ok || own == "":
-				t.Errorf("%s has no %s", l.tag, id)
-			case !slices.Equal(verbs.FindAllString(own, -1), verbs.FindAllString(text, -1)):
-				t.Errorf("%s: %s has other places for arguments: %q", l.tag, id, own)
-			case strings.HasPrefix(id, "title.") && len([]rune(own)) > 30, strings.HasPrefix(id, "help.") && len([]rune(own)) > 10:
-				t.Errorf("%s: %s is too long: %q", l.tag, id, own)
-			}
-			if l.tag != "en" && toASCII(own) != own && strings.Contains(toASCII(own), "?") && !strings.Contains(own, "?") {
-				t.Errorf("%s: %s has a letter that ASCII has no spelling for: %q", l.tag, id, own)
-			}
-		}
-		for id := range c.texts {
-			if _, ok := english.texts[id]; !ok {
-				t.Errorf("%s has %s, which English has not", l.tag, id)
-			}
-		}
-	}
-}
 
 // TestTextsAreThere: a page that asks for a text which is nowhere shows its name.
-func TestTextsAreThere(t *testing.T) {
-	for _, machine := range []string{"raid-server", "mini-pc", "bios-box", "vm", "twin-disks"} {
-		st := newState(session(t, machine))
-		for _, s := range screens {
-			if s.fits != nil && !s.fits(st) {
-				continue
-			}
-			for _, r := range s.rows(st) {
-				for _, text := range []string{r.text, r.note, r.fault} {
-					if text != "" && !strings.Contains(text, " ") && strings.Contains(text, ".") && strings.ToLower(text) == text {
-						t.Errorf("%s, %s: is %q a text?", machine, s.id, text)
-					}
-				}
-			}
-		}
-	}
-}
 
 // TestHomeEnd: to the first and the last line that takes the focus.
+
 func TestHomeEnd(t *testing.T) {
 	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
 	a.open(a.st.at("network"))
@@ -492,6 +244,7 @@ func TestHomeEnd(t *testing.T) {
 }
 
 // TestLook: what a terminal can show.
+
 func TestLook(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -514,6 +267,7 @@ func TestLook(t *testing.T) {
 }
 
 // TestNoSize: a terminal of 0 by 0 gets a page.
+
 func TestNoSize(t *testing.T) {
 	if got := sized(nil, tea.WindowSizeMsg{}); got != (tea.WindowSizeMsg{Width: 80, Height: 24}) {
 		t.Errorf("%+v", got)

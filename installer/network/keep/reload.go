@@ -11,12 +11,13 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network"
 )
 
 // Systemd makes the network programs of a node read their files again.
 type Systemd struct {
-	Cards []string // names of the machine's network cards
+	Cards []hardware.NIC // of the machine
 	Run   func(ctx context.Context, name string, args ...string) error
 }
 
@@ -35,7 +36,11 @@ func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 			return err
 		}
 	}
-	if err := Clear(s.Cards, append(netdevs(before), netdevs(now)...)); err != nil {
+	var cards []string
+	for _, c := range s.Cards {
+		cards = append(cards, c.Name)
+	}
+	if err := Clear(cards, append(netdevs(before), netdevs(now)...)); err != nil {
 		return err
 	}
 	if !slices.Equal(stopped, started) {

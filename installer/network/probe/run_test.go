@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/test/authority"
 	"github.com/stek-edge/stek/test/lan"
 )
 
@@ -146,15 +147,15 @@ func TestStages(t *testing.T) {
 		{"the hub refuses", Reach, FaultServiceRefuses, "refuses", func(t *testing.T, s *site) { s.fixed(t) }},
 		{"the hub's certificate has expired", Reach, FaultCertExpired, "expired on", func(t *testing.T, s *site) {
 			s.fixed(t)
-			s.hub(t, s.ca.issue(t, "hub.example.org", time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)), answer(http.StatusOK))
+			s.hub(t, issue(t, s.ca, "hub.example.org", time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)), answer(http.StatusOK))
 		}},
 		{"the hub's certificate is another's", Reach, FaultCertUnknown, "the office", func(t *testing.T, s *site) {
 			s.fixed(t)
-			s.hub(t, newAuthority(t).issue(t, "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
+			s.hub(t, issue(t, authority.New(t), "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
 		}},
 		{"the hub's certificate is for another name", Reach, FaultCertOtherName, "another name", func(t *testing.T, s *site) {
 			s.fixed(t)
-			s.hub(t, s.ca.issue(t, "other.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
+			s.hub(t, issue(t, s.ca, "other.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
 		}},
 		{"a clock in 1970", Reach, FaultCertNotYet, "1970-01-01", func(t *testing.T, s *site) {
 			s.fixed(t)
@@ -164,7 +165,7 @@ func TestStages(t *testing.T) {
 		}},
 		{"the hub is ill", Reach, FaultServiceError, "503", func(t *testing.T, s *site) {
 			s.fixed(t)
-			s.hub(t, s.ca.issue(t, "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusServiceUnavailable))
+			s.hub(t, issue(t, s.ca, "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusServiceUnavailable))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,13 +3,8 @@
 package probe
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -17,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/test/authority"
 	"github.com/stek-edge/stek/test/lan"
 )
 
@@ -30,7 +26,7 @@ type site struct {
 	names *lan.NameServer
 	want  Want
 	env   Env
-	ca    *authority
+	ca    *authority.Authority
 }
 
 const (
@@ -41,7 +37,7 @@ const (
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{Site: lan.New(t), ca: newAuthority(t)}
+	s := &site{Site: lan.New(t), ca: authority.New(t)}
 	s.card = s.Cable(t, "eth0", "192.168.7.1/24")
 	for _, a := range []string{hubAt, timeAt, dnsAt} {
 		s.card.Host(t, a+"/32")
@@ -54,7 +50,7 @@ func newSite(t *testing.T) *site {
 			Gateway: netip.MustParseAddr("192.168.7.1"), DNS: []netip.Addr{netip.MustParseAddr(dnsAt)},
 		}},
 		TimeServers: []string{"time.example.org"},
-		Services:    []Service{{Name: "hub", URL: mustURL(t, "https://hub.example.org"), Roots: s.ca.pool}},
+		Services:    []Service{{Name: "hub", URL: mustURL(t, "https://hub.example.org"), Roots: s.ca.Pool()}},
 	}
 	s.env = Host()
 	s.env.Resolv = filepath.Join(t.TempDir(), "resolv.conf")
@@ -83,58 +79,17 @@ func (s *site) hub(t *testing.T, cert tls.Certificate, handler http.HandlerFunc)
 
 func (s *site) goodHub(t *testing.T) {
 	t.Helper()
-	s.hub(t, s.ca.issue(t, "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
+	s.hub(t, issue(t, s.ca, "hub.example.org", time.Now().Add(-time.Hour), time.Now().Add(time.Hour)), answer(http.StatusOK))
 }
 
 func answer(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
+// issue makes a certificate of a server, by its name.
+func issue(t *testing.T, ca *authority.Authority, name string, from, until time.Time) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the office"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().AddDate(-20, 0, 0), NotAfter: time.Now().AddDate(100, 0, 0), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &authority{cert: cert, key: key, pool: x509.NewCertPool()}
-	a.pool.AddCert(cert)
-	return a
-}
-
-func (a *authority) issue(t *testing.T, name string, from, until time.Time) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: from, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return ca.Issue(t, func(c *x509.Certificate) { c.DNSNames, c.NotBefore, c.NotAfter = []string{name}, from, until })
 }
 
 func mustURL(t *testing.T, text string) *url.URL {

@@ -3,15 +3,9 @@
 package joins
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -30,6 +24,7 @@ import (
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/authority"
 )
 
 // TestMain gives the box's radio the name that a rendered .link file gives it, and
@@ -79,14 +74,14 @@ const (
 
 // TestJoins: every way to join, and every way to fail by the right name.
 func TestJoins(t *testing.T) {
-	ca := newCA(t)
-	login := func(method, password string, by *authority, server string) string {
+	ca := authority.New(t)
+	login := func(method, password string, by *authority.Authority, server string) string {
 		return "security: enterprise, eap: {method: " + method + ", identity: box-8, anonymous-identity: outer, password: " + password +
-			", server-name: " + server + ", ca: " + quote(by.pem()) + "}"
+			", server-name: " + server + ", ca: " + quote(by.PEM()) + "}"
 	}
 	const server = "radius.example.org"
-	cert, key := ca.issue(t, "box-7")
-	eapTLS := "security: enterprise, eap: {method: tls, identity: box-7, ca: " + quote(ca.pem()) +
+	cert, key := issue(t, ca, "box-7")
+	eapTLS := "security: enterprise, eap: {method: tls, identity: box-7, ca: " + quote(ca.PEM()) +
 		", certificate: " + quote(cert) + ", private-key: " + quote(key) + "}"
 	for _, c := range []struct {
 		name  string
@@ -106,14 +101,14 @@ func TestJoins(t *testing.T) {
 		{"wrong key, WPA2", apWPA2, `security: wpa2, psk: "glass house 8"`, probe.FaultWrongKey, ""},
 		{"wrong key, WPA3", apWPA3, `security: wpa3, psk: "glass house 8"`, probe.FaultWrongKey, ""},
 		{"wrong password, PEAP", apLogin, login("peap", "letmeout", ca, server), probe.FaultLogin, ""},
-		{"another authority, PEAP", apLogin, login("peap", "letmein", newCA(t), server), probe.FaultLogin, ""},
+		{"another authority, PEAP", apLogin, login("peap", "letmein", authority.New(t), server), probe.FaultLogin, ""},
 		{"another server, PEAP", apLogin, login("peap", "letmein", ca, "example.com"), probe.FaultLogin, ""},
 		{"a network that is not there", apOther, `security: wpa2, psk: "glass house 7"`, probe.FaultNoNetwork, `such as "Kas 8"`},
 		{"nothing in reach", "", `security: wpa2, psk: "glass house 7"`, probe.FaultNoNetwork, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.ap != "" {
-				ca.files(t)
+				files(t, ca)
 				start(t, "hostapd", write(t, "hostapd.conf", plainAP+c.ap))
 			}
 			want := supplicant(t, c.wifi)
@@ -377,66 +372,17 @@ func write(t *testing.T, name, text string) string {
 // quote writes PEM as one YAML text.
 func quote(pem string) string { return `"` + strings.ReplaceAll(pem, "\n", `\n`) + `"` }
 
-// authority signs the certificates of an enterprise network.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newCA(t *testing.T) *authority {
+// issue makes the certificate of a server or a box, as PEM.
+func issue(t *testing.T, ca *authority.Authority, name string) (cert, key string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the site"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key}
-}
-
-func (a *authority) pem() string { return block("CERTIFICATE", a.cert.Raw) }
-
-func block(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-}
-
-func (a *authority) issue(t *testing.T, name string) (cert, key string) {
-	t.Helper()
-	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, own.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ownDER, err := x509.MarshalPKCS8PrivateKey(own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return block("CERTIFICATE", der), block("PRIVATE KEY", ownDER)
+	return authority.PEM(t, ca.Issue(t, func(c *x509.Certificate) { c.Subject.CommonName, c.DNSNames = name, []string{name} }))
 }
 
 // files are what hostapd reads for logins.
-func (a *authority) files(t *testing.T) {
+func files(t *testing.T, ca *authority.Authority) {
 	t.Helper()
-	cert, key := a.issue(t, "radius.example.org")
-	for path, text := range map[string]string{"/tmp/users": users, "/tmp/ca.pem": a.pem(), "/tmp/server.pem": cert, "/tmp/server.key": key} {
+	cert, key := issue(t, ca, "radius.example.org")
+	for path, text := range map[string]string{"/tmp/users": users, "/tmp/ca.pem": ca.PEM(), "/tmp/server.pem": cert, "/tmp/server.key": key} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
