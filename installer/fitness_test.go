@@ -4,35 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // TestFitness: what is told of each captured machine before anything is asked, and that a
 // red light is one that no answer changes.
 func TestFitness(t *testing.T) {
-	files, err := filepath.Glob("../test/machines/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal(err, files)
-	}
-	for _, file := range files {
-		name := filepath.Base(file)
+	for _, name := range machines.Names() {
 		t.Run(name, func(t *testing.T) {
-			f, err := os.Open(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			inv, err := hardware.Load(f)
-			if err != nil {
-				t.Fatal(err)
-			}
+			inv := machines.Load(t, name)
 			red := false
 			var told bytes.Buffer
 			enc := json.NewEncoder(&told)
@@ -44,7 +29,7 @@ func TestFitness(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			golden.Check(t, "fitness-"+name, told.String())
+			golden.Check(t, "fitness-"+name+".json", told.String())
 
 			text, err := preseed.Template(Suggest(inv))
 			if err != nil {

@@ -1,30 +1,12 @@
 package installer
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
-
-// machine loads one of test/machines.
-func machine(t testing.TB, name string) *hardware.Inventory {
-	t.Helper()
-	f, err := os.Open(filepath.Join("../test/machines", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	inv, err := hardware.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return inv
-}
 
 // answers reads an answer file and fills in its defaults.
 func answers(t testing.TB, text string) *preseed.Answers {

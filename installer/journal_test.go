@@ -10,6 +10,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 func TestJournal(t *testing.T) {
@@ -79,7 +80,7 @@ func TestIdentitiesOfTries(t *testing.T) {
 
 func TestDigest(t *testing.T) {
 	digest := func(more string, change func(inv *hardware.Inventory)) string {
-		inv := machine(t, "vm")
+		inv := machines.Load(t, "vm")
 		change(inv)
 		plan, err := Make(answers(t, "stek: 1\ndisk: {erase: true}\nencryption: {unlock: [passphrase], recovery: {show: true}}\n"+more), inv, image(), testIDs())
 		if err != nil {

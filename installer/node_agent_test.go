@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // TestLayAgent: an agent's token is in one file that only root reads, and its unit runs
 // an agent at the address of the tunnel.
 func TestLayAgent(t *testing.T) {
 	a := answers(t, tunnelled+"k3s: {role: agent, server: \"https://10.77.0.1:6443\", token: hush-token}\n")
-	plan, err := Make(a, machine(t, "mini-pc"), image(), testIDs())
+	plan, err := Make(a, machines.Load(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}

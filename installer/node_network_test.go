@@ -14,6 +14,7 @@ import (
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // testKey is a key pair's private half, made for this test.
@@ -39,7 +40,7 @@ var networkSecrets = []string{"glass-house", "let-me-in", testKey, "hush-hush"}
 
 // radioPC is a mini PC with a radio.
 func radioPC(t testing.TB) *hardware.Inventory {
-	inv := machine(t, "mini-pc")
+	inv := machines.Load(t, "mini-pc")
 	inv.NICs = append(inv.NICs, hardware.NIC{Name: "wlp3s0", MAC: "5c:e0:c5:00:00:03", Driver: "iwlwifi", Type: "wifi", Path: "pci-0000:03:00.0"})
 	return inv
 }
@@ -142,7 +143,7 @@ const tunnelAndProxy = smallest + `network:
 // secret of the network is in files that only root reads.
 func TestLayNetwork(t *testing.T) {
 	a := answers(t, tunnelAndProxy)
-	plan, err := plan(a, machine(t, "mini-pc"), image(), testIDs())
+	plan, err := plan(a, machines.Load(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestPlanRefusesNetwork(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := answers(t, smallest+c.network+"\n")
-			_, err := plan(a, machine(t, "mini-pc"), image(), testIDs())
+			_, err := plan(a, machines.Load(t, "mini-pc"), image(), testIDs())
 			var r *Refusal
 			if !errors.As(err, &r) || r.Status != c.status || !strings.Contains(r.Message, c.want) {
 				t.Errorf("got %v", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 const hash = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$6foLM1JhGupouWKMU70wxK61Kw9ZnecbACjJwRadqM2"
@@ -30,7 +31,7 @@ node:
 encryption: {unlock: [tpm2], tpm2: {pin: "`+pin+`"}, recovery: {show: true}}
 k3s: {labels: {hall: "7"}}
 `)
-	plan, err := Make(a, machine(t, "mini-pc"), image(), testIDs())
+	plan, err := Make(a, machines.Load(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,34 +2,25 @@ package installer
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // TestForesee plans every machine of test/machines by the one answer file there.
 func TestForesee(t *testing.T) {
-	text, err := os.ReadFile("../test/machines/site.yaml")
+	site, err := preseed.Read("site.yaml", machines.Site)
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := preseed.Read("site.yaml", text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob("../test/machines/*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
+	names := machines.Names()
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			inv := machine(t, name)
+			inv := machines.Load(t, name)
 			a, err := site.For(Machine(inv))
 			if err != nil {
 				t.Fatal(err)
@@ -46,8 +37,8 @@ func TestForesee(t *testing.T) {
 			}
 		})
 	}
-	if len(files) < 8 || len(files) != len(site.Boxes()) {
-		t.Errorf("%d machines, %d boxes in the answer file", len(files), len(site.Boxes()))
+	if len(names) < 8 || len(names) != len(site.Boxes()) {
+		t.Errorf("%d machines, %d boxes in the answer file", len(names), len(site.Boxes()))
 	}
 }
 

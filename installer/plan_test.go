@@ -10,6 +10,7 @@ import (
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 func TestMakeRefuses(t *testing.T) {
@@ -107,7 +108,7 @@ func TestMakeRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inv, img := machine(t, "mini-pc"), image()
+			inv, img := machines.Load(t, "mini-pc"), image()
 			if tt.machine != nil {
 				tt.machine(inv)
 			}
@@ -159,7 +160,7 @@ func TestMake(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inv, img := machine(t, "mini-pc"), image()
+			inv, img := machines.Load(t, "mini-pc"), image()
 			if tt.machine != nil {
 				tt.machine(inv)
 			}
@@ -195,7 +196,7 @@ func TestPlanGolden(t *testing.T) {
 			if strings.Contains(tt.more, "encryption:") {
 				text = "stek: 1\n" + tt.more
 			}
-			inv := machine(t, tt.machine)
+			inv := machines.Load(t, tt.machine)
 			if tt.machine == "mini-pc" {
 				inv.Disks[0].Partitions = []hardware.Partition{{Number: 1, Name: "Basic data partition", Size: 100 << 30, Content: "ntfs", Label: "Windows"}}
 			}

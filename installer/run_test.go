@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // deeds records which steps were done and lets some of them fail.
@@ -76,7 +77,7 @@ func TestRun(t *testing.T) {
 			if tt.enrol {
 				text += "boot: {secure-boot: enrol}\n"
 			}
-			plan, err := Make(answers(t, text), machine(t, "mini-pc"), image(), testIDs())
+			plan, err := Make(answers(t, text), machines.Load(t, "mini-pc"), image(), testIDs())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -135,7 +136,7 @@ func TestRun(t *testing.T) {
 func TestRunRefusesAPlanWithoutImage(t *testing.T) {
 	img := image()
 	img.RootHash = ""
-	plan, err := Make(answers(t, smallest), machine(t, "mini-pc"), img, testIDs())
+	plan, err := Make(answers(t, smallest), machines.Load(t, "mini-pc"), img, testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestRunRefusesAPlanWithoutImage(t *testing.T) {
 }
 
 func TestEveryStepHasADoer(t *testing.T) {
-	plan, err := Make(answers(t, smallest+"boot: {secure-boot: enrol}\n"), machine(t, "mini-pc"), image(), testIDs())
+	plan, err := Make(answers(t, smallest+"boot: {secure-boot: enrol}\n"), machines.Load(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/test/golden"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 const tunnelled = smallest + `network:
@@ -34,7 +35,7 @@ func TestPlanTunnel(t *testing.T) {
 		{"secrets-file", smallest + "network: {vpn: {config: \"secret:wg0\"}}\nsecrets: {file: site.age}\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := Make(answers(t, tt.text), machine(t, "mini-pc"), image(), testIDs())
+			plan, err := Make(answers(t, tt.text), machines.Load(t, "mini-pc"), image(), testIDs())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func TestLeaveTunnelKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := Make(a, machine(t, "mini-pc"), image(), testIDs())
+	plan, err := Make(a, machines.Load(t, "mini-pc"), image(), testIDs())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // flow is a person at a running program: keys go in, and what is on the screen is read back
@@ -217,7 +218,7 @@ func TestFlowDiskComesBack(t *testing.T) {
 	s.Install = i.install
 	looks := 0
 	s.Look = func(context.Context) (*hardware.Inventory, error) {
-		inv := captured(t, "raid-server")
+		inv := machines.Load(t, "raid-server")
 		looks++
 		for n := range inv.Disks {
 			if inv.Disks[n].Serial != freeDisk {

@@ -3,8 +3,6 @@ package tui
 import (
 	"context"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,24 +12,10 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
-	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/machines"
 )
-
-func captured(t testing.TB, name string) *hardware.Inventory {
-	t.Helper()
-	f, err := os.Open(filepath.Join("../../test/machines", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	inv, err := hardware.Load(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return inv
-}
 
 func session(t testing.TB, machine string) Session {
 	t.Helper()
@@ -40,7 +24,7 @@ func session(t testing.TB, machine string) Session {
 		t.Fatal(err)
 	}
 	return Session{
-		Inventory: captured(t, machine), IDs: ids,
+		Inventory: machines.Load(t, machine), IDs: ids,
 		Image: installer.Image{Version: "1.0", K3s: "v1.30.0", RootHash: strings.Repeat("ab", 32), RootBytes: 200 << 20, HashOffset: 190 << 20, KeysToEnrol: true},
 		Values: map[string][]string{
 			"encryption.unlock": {"tpm2"}, "encryption.recovery.show": {"true"},
