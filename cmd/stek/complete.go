@@ -42,6 +42,10 @@ var flagValues = map[string]cobra.CompletionFunc{
 	"keys":              folders,
 	"cache":             folders,
 	"dir":               folders,
+	"files":             folders,
+	"package":           anything,
+	"module":            anything,
+	"firmware":          anything,
 	"ui":                oneOf("screen\tthe whole screen", "line\tone question after another"),
 	"confirm-within":    oneOf("2m\ttwo minutes", "10m\tten minutes"),
 }

@@ -51,10 +51,17 @@ what is accepted from it. A download that was interrupted goes on where it stopp
 The signing keys are made in the folder given with --keys when it is empty. Keep
 that folder: boxes in the field trust exactly these keys.
 
+What a site needs beside what every image carries is added with --package, --module
+(with its --firmware) and --files. A unit among the files is enabled by a link in the
+folder of the target that wants it, such as
+usr/lib/systemd/system/multi-user.target.wants. 'stek image inspect' shows what was
+added.
+
 The components that went into the image are written to the lock; what changed
 since is printed. With --locked a change is an error.`,
 		Example: `  stek image build --k3s release --k3s-version v1.34.1+k3s1 --k3s-sha256 DIGEST \
     --k3s-images-sha256 DIGEST --keys keys --file stek-amd64.img
+  stek image build --k3s module --keys keys --package htop --files site-files
   stek image build --k3s module --keys keys --lock images/components.lock --locked`,
 		Args: cobra.NoArgs,
 	}
@@ -72,6 +79,10 @@ since is printed. With --locked a change is an error.`,
 	flags.StringVar(&o.Lock, "lock", "", "the component lock, such as images/components.lock")
 	flags.BoolVar(&o.Locked, "locked", false, "refuse components that are not in the lock")
 	flags.IntVar(&o.Level, "compression", 0, "zstd level of the root, 1 (fast) to 22 (small)")
+	flags.StringSliceVar(&o.Add.Packages, "package", nil, "a Debian package to add, with what it depends on; may be given more than once")
+	flags.StringSliceVar(&o.Add.Modules, "module", nil, "a kernel module to add, by its name or by a pattern such as 'kernel/drivers/media/**'; may be given more than once")
+	flags.StringSliceVar(&o.Add.Firmware, "firmware", nil, "firmware to add, by a pattern over paths below /usr/lib/firmware; may be given more than once")
+	flags.StringVar(&o.Add.Files, "files", "", "a folder with files to add, laid out as they are to lie on the box")
 	flags.StringVar(&answersKey, "signed-by", "", "a minisign public key: the image takes only answer files signed by it")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

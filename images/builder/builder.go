@@ -36,6 +36,7 @@ type Options struct {
 	Epoch   time.Time        // time stamp of everything in the image
 	Level   int              // zstd level of the root, 0 for the builder's own choice
 	Report  component.Report
+	Add     Additions // beside what every image carries
 	// AnswersKey is a minisign public key in its text form. An image that carries one
 	// takes only answer files that it signed; without one it takes any.
 	AnswersKey []byte
@@ -106,12 +107,17 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	if err := o.keymaps(ctx, base.Key, tree, parts); err != nil {
 		return nil, err
 	}
+	added, err := o.Add.entries(parts.entries)
+	if err != nil {
+		return nil, err
+	}
+	parts.entries = append(parts.entries, added...)
 	made, err := o.root(ctx, base.Key, tree, parts)
 	if err != nil {
 		return nil, err
 	}
 	result.RootHash, result.RootSize, result.Sizes, result.Warnings = made.Verity.RootHash, made.Verity.Size, made.Sizes, made.UnusedRules
-	about := osRelease(o.Version, parts.k3sLabel, o.K3s)
+	about := osRelease(o.Version, parts.k3sLabel, o.K3s, o.Add.names())
 	uki, err := o.uki(ctx, base.Key, tree, made.Verity, about, keys)
 	if err != nil {
 		return nil, err
@@ -143,6 +149,9 @@ func (o *Options) complete() error {
 		if err := o.Pin.Check(o.Arch); err != nil {
 			missing = append(missing, err)
 		}
+	}
+	if err := o.Add.check(); err != nil {
+		missing = append(missing, err)
 	}
 	if o.Level < 0 || o.Level > root.MaxLevel {
 		missing = append(missing, fmt.Errorf("%d is no zstd level; give one from 1 (fast) to %d (small)", o.Level, root.MaxLevel))
@@ -223,7 +232,7 @@ func (o *Options) resolve(ctx context.Context) (*root.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range k3s.RootPackages(o.K3s) {
+	for _, name := range append(k3s.RootPackages(o.K3s), o.Add.Packages...) {
 		if !slices.Contains(packages.Install, name) {
 			packages.Install = append(packages.Install, name)
 		}

@@ -18,9 +18,10 @@ import (
 
 // Found is what an image holds.
 type Found struct {
-	Version    string           `json:"version"`    // of stek
-	K3s        string           `json:"k3s"`        // version, and whether it is for production
-	K3sSource  string           `json:"k3s-source"` // module or release
+	Version    string           `json:"version"`         // of stek
+	K3s        string           `json:"k3s"`             // version, and whether it is for production
+	K3sSource  string           `json:"k3s-source"`      // module or release
+	Added      string           `json:"added,omitempty"` // beside what every image carries, such as "package hostapd, files"
 	Partitions []FoundPartition `json:"partitions"`
 	Files      []FoundFile      `json:"files"`    // of the FAT partition
 	Sections   []FoundFile      `json:"sections"` // of the UKI
@@ -100,6 +101,7 @@ func Inspect(image string) (*Found, error) {
 	found.Cmdline, found.Kernel, found.OSRelease, found.Signed = u.Cmdline(), u.Uname(), u.OSRelease(), u.Signed()
 	about := parseOSRelease(found.OSRelease)
 	found.Version, found.K3s, found.K3sSource = about["VERSION_ID"], about["STEK_K3S"], about["STEK_K3S_SOURCE"]
+	found.Added = about["STEK_ADDED"]
 	for _, s := range u.Sections() {
 		sum, _ := u.SectionDigest(s.Name)
 		found.Sections = append(found.Sections, FoundFile{s.Name, int64(s.Size), hex.EncodeToString(sum[:])})
@@ -134,6 +136,9 @@ func parseOSRelease(text string) map[string]string {
 // WriteText writes what was found for a person.
 func (f *Found) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "stek %s, k3s %s, source of k3s: %s\n", plain(f.Version), plain(f.K3s), plain(f.K3sSource))
+	if f.Added != "" {
+		fmt.Fprintf(w, "added: %s\n", plain(f.Added))
+	}
 	for _, p := range f.Partitions {
 		fmt.Fprintf(w, "partition %d %-8s %12d bytes  %s  %s\n", p.Index, plain(p.Name), p.Size, p.GUID, p.SHA256)
 	}

@@ -9,10 +9,10 @@ import (
 
 func TestOSReleaseIsReadBack(t *testing.T) {
 	label := component.Component{Version: "v1.25.4+k3s1"}.Label()
-	about := parseOSRelease(string(osRelease("1.2.3", label, component.Module)))
+	about := parseOSRelease(string(osRelease("1.2.3", label, component.Module, []string{"package hostapd", "files"})))
 	for key, want := range map[string]string{
 		"ID": "stek", "VERSION_ID": "1.2.3", "PRETTY_NAME": "stek 1.2.3",
-		"STEK_K3S": "v1.25.4+k3s1 (not for production)", "STEK_K3S_SOURCE": "module",
+		"STEK_K3S": "v1.25.4+k3s1 (not for production)", "STEK_K3S_SOURCE": "module", "STEK_ADDED": "package hostapd, files",
 	} {
 		if about[key] != want {
 			t.Errorf("%s is %q, want %q", key, about[key], want)

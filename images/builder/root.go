@@ -33,7 +33,10 @@ func (o *Options) root(ctx context.Context, baseKey string, base *root.Tree, p *
 		if err != nil {
 			return err
 		}
-		tree, report, err := root.Assemble(ctx, base, root.Assembly{Overlay: p.entries, Epoch: o.Epoch, WorkDir: work, Runner: root.Exec{}, Progress: o.reporter()})
+		tree, report, err := root.Assemble(ctx, base, root.Assembly{
+			Overlay: p.entries, KeepModules: o.Add.modules(), KeepFirmware: o.Add.Firmware,
+			Epoch: o.Epoch, WorkDir: work, Runner: root.Exec{}, Progress: o.reporter(),
+		})
 		if err != nil {
 			return err
 		}
@@ -58,7 +61,7 @@ const rootFormat = "1"
 
 // rootKey names a root by everything that goes into it.
 func rootKey(baseKey string, o *Options, entries []root.Entry) (string, error) {
-	parts := []any{rootFormat, o.self, baseKey, o.Epoch.Unix(), o.Level}
+	parts := []any{rootFormat, o.self, baseKey, o.Epoch.Unix(), o.Level, o.Add.modules(), o.Add.Firmware}
 	for _, e := range entries {
 		parts = append(parts, e.Path, e.Kind, e.Perm, e.Link)
 		if e.Kind != root.Regular {

@@ -127,7 +127,11 @@ func (o *Options) makeUKI(base *root.Tree, v root.VerityTree, about []byte, keys
 // osRelease is what the boot loader shows (os-release(5)). What the image carries
 // stands there too, so that it is signed and measured, and can be read from an image
 // file without unpacking its root.
-func osRelease(version, k3s string, source component.Source) []byte {
-	return fmt.Appendf(nil, "ID=stek\nNAME=stek\nPRETTY_NAME=\"stek %s\"\nVERSION_ID=%q\nSTEK_K3S=%q\nSTEK_K3S_SOURCE=%q\n",
+func osRelease(version, k3s string, source component.Source, added []string) []byte {
+	text := fmt.Appendf(nil, "ID=stek\nNAME=stek\nPRETTY_NAME=\"stek %s\"\nVERSION_ID=%q\nSTEK_K3S=%q\nSTEK_K3S_SOURCE=%q\n",
 		version, version, k3s, source)
+	if len(added) > 0 {
+		text = fmt.Appendf(text, "STEK_ADDED=%q\n", strings.Join(added, ", "))
+	}
+	return text
 }

@@ -21,6 +21,9 @@ type Assembly struct {
 
 	// The rules; empty: the reviewed ones of this program.
 	RootRules, ModulesRules, FirmwareRules []byte
+	// KeepModules and KeepFirmware are patterns beside the rules. One that matches
+	// nothing is an error.
+	KeepModules, KeepFirmware []string
 }
 
 // Report tells what an assembled root holds.
@@ -59,6 +62,9 @@ func Assemble(ctx context.Context, base *Tree, a Assembly) (*Tree, *Report, erro
 		}
 	}
 	p.firmware = selectFirmware(base, p.firmwareRules)
+	if err := p.wanting(&a); err != nil {
+		return nil, nil, fmt.Errorf("assembling the root: %w", err)
+	}
 
 	t := NewTree()
 	for e := range base.All() {
@@ -115,10 +121,11 @@ func (a *Assembly) parseRules() (*pruning, error) {
 		name  string
 		data  []byte
 		given []byte
+		keep  []string
 	}{
-		{&p.rootRules, "root.rules", rootRules, a.RootRules},
-		{&p.moduleRules, "modules.rules", modulesRules, a.ModulesRules},
-		{&p.firmwareRules, "firmware.rules", firmwareRules, a.FirmwareRules},
+		{&p.rootRules, "root.rules", rootRules, a.RootRules, nil},
+		{&p.moduleRules, "modules.rules", modulesRules, a.ModulesRules, a.KeepModules},
+		{&p.firmwareRules, "firmware.rules", firmwareRules, a.FirmwareRules, a.KeepFirmware},
 	} {
 		data := list.data
 		if list.given != nil {
@@ -128,9 +135,32 @@ func (a *Assembly) parseRules() (*pruning, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, pattern := range list.keep {
+			if err := rules.add(true, pattern); err != nil {
+				return nil, err
+			}
+		}
 		*list.to = rules
 	}
 	return p, nil
+}
+
+// wanting is the error of patterns that somebody asked for and that match nothing.
+func (p *pruning) wanting(a *Assembly) error {
+	var all []error
+	for _, list := range []struct {
+		what  string
+		rules *Rules
+		keep  []string
+	}{{"kernel module", p.moduleRules, a.KeepModules}, {"firmware file", p.firmwareRules, a.KeepFirmware}} {
+		unused := list.rules.Unused()
+		for _, pattern := range list.keep {
+			if slices.Contains(unused, "keep "+pattern) {
+				all = append(all, fmt.Errorf("no %s of these packages matches %q", list.what, pattern))
+			}
+		}
+	}
+	return errors.Join(all...)
 }
 
 func (p *pruning) keep(name string) bool {

@@ -88,6 +88,31 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
+func TestAssembleKeepsWhatIsAskedFor(t *testing.T) {
+	a := Assembly{
+		Epoch: epoch, Runner: Exec{}, WorkDir: t.TempDir(), RootRules: []byte("drop boot/*\n"), ModulesRules: []byte("drop **\n"), FirmwareRules: []byte("drop **\n"),
+		KeepModules: []string{"**/soundcore"}, KeepFirmware: []string{"other.*"},
+	}
+	tree, _, err := Assemble(t.Context(), testBase(t), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{
+		"usr/lib/modules/" + testKernel + "/kernel/sound/soundcore.ko.xz":  true,
+		"usr/lib/modules/" + testKernel + "/kernel/drivers/net/veth.ko.xz": false,
+		"usr/lib/firmware/other.bin":                                       true, "usr/lib/firmware/card.bin": false,
+	} {
+		if _, ok := tree.Get(name); ok != want {
+			t.Errorf("%s: in the root is %v, want %v", name, ok, want)
+		}
+	}
+	a.KeepModules, a.KeepFirmware = []string{"**/no_such"}, []string{"none/*"}
+	_, _, err = Assemble(t.Context(), testBase(t), a)
+	if err == nil || !strings.Contains(err.Error(), `no kernel module of these packages matches "**/no_such"`) || !strings.Contains(err.Error(), `no firmware file of these packages matches "none/*"`) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestAssembleRefusesWhatIsPrivateOrHidden(t *testing.T) {
 	for _, name := range []string{"etc/machine-id", "etc/hostname", "etc/ssh/ssh_host_ed25519_key", "var/lib/x", "run/y", "tmp/z"} {
 		t.Run(path.Base(name), func(t *testing.T) {

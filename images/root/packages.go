@@ -28,6 +28,14 @@ func Packages(arch string) (PackageList, error) {
 // for an option or a pattern of apt.
 var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 
+// CheckPackageName says what is wrong with the name of a package.
+func CheckPackageName(name string) error {
+	if !packageName.MatchString(name) {
+		return fmt.Errorf("%q is no name of a Debian package", name)
+	}
+	return nil
+}
+
 // ParsePackageList reads a list in the form of packages.list. The name is only used
 // in errors.
 func ParsePackageList(name string, data []byte, arch string) (PackageList, error) {

@@ -41,21 +41,27 @@ func ParseRules(name string, data []byte) (*Rules, error) {
 		if len(words) != 2 || words[0] != "keep" && words[0] != "drop" {
 			return fmt.Errorf("want \"keep PATTERN\" or \"drop PATTERN\", found %q", strings.Join(words, " "))
 		}
-		pattern := words[1]
-		if strings.HasPrefix(pattern, "/") || strings.HasSuffix(pattern, "/") || strings.Contains(pattern, "//") {
-			return fmt.Errorf("pattern %q must be relative and without empty names", pattern)
-		}
-		prefix := pattern
-		if i := strings.IndexAny(pattern, "*?"); i >= 0 {
-			prefix = pattern[:i]
-		}
-		r.rules = append(r.rules, rule{keep: words[0] == "keep", pattern: pattern, prefix: prefix, match: globExpression(pattern)})
-		return nil
+		return r.add(words[0] == "keep", words[1])
 	})
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// CheckPattern says what is wrong with one pattern of a rule.
+func CheckPattern(pattern string) error { return (&Rules{}).add(true, pattern) }
+
+func (r *Rules) add(keep bool, pattern string) error {
+	if pattern == "" || strings.HasPrefix(pattern, "/") || strings.HasSuffix(pattern, "/") || strings.Contains(pattern, "//") {
+		return fmt.Errorf("pattern %q must be relative and without empty names", pattern)
+	}
+	prefix := pattern
+	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
+		prefix = pattern[:i]
+	}
+	r.rules = append(r.rules, rule{keep: keep, pattern: pattern, prefix: prefix, match: globExpression(pattern)})
+	return nil
 }
 
 func globExpression(pattern string) *regexp.Regexp {
