@@ -18,6 +18,7 @@ import (
 
 // Keys as a terminal at the end of a serial line sends them.
 const (
+	up     = "\x1b[A"
 	down   = "\x1b[B"
 	home   = "\x1b[H"
 	end    = "\x1b[F"
@@ -70,7 +71,12 @@ func (b *testBox) answer(t *testing.T, pages ...page) {
 // silentBox is a box with a stick without an answer file, and a person at its serial console.
 func silentBox(t *testing.T, change func(*site.Site)) (*site.Site, *testBox) {
 	t.Helper()
-	s := newSite(t, site.Options{Silent: true})
+	return askingBox(t, site.Options{Silent: true}, change)
+}
+
+func askingBox(t *testing.T, o site.Options, change func(*site.Site)) (*site.Site, *testBox) {
+	t.Helper()
+	s := newSite(t, o)
 	if change != nil {
 		change(s)
 	}

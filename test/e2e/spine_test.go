@@ -138,7 +138,10 @@ func phase(t *testing.T, name string, do func() (vm.Match, error)) {
 
 func newSite(t *testing.T, o site.Options) *site.Site {
 	t.Helper()
-	o.Stek, o.Image, o.Dir = stek, image, t.TempDir()
+	o.Stek, o.Dir = stek, t.TempDir()
+	if o.Image == "" {
+		o.Image = image
+	}
 	s, err := site.New(context.WithoutCancel(t.Context()), o)
 	must(t, err)
 	t.Log("processor: ", s.Processor)

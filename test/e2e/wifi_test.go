@@ -1,0 +1,91 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stek-edge/stek/test/site"
+	"github.com/stek-edge/stek/test/vm"
+)
+
+// airImage is an image whose boxes have a radio, and an access point "Kas 7" in reach:
+// both are the kernel's simulation (testdata/air), started before anything else looks.
+func airImage(t *testing.T) string {
+	t.Helper()
+	_, image, err := site.BuildVariant(t.Context(), "../..", "stek-air",
+		"--package", "hostapd,dnsmasq-base", "--module", "mac80211_hwsim", "--files", "testdata/air")
+	must(t, err)
+	return image
+}
+
+// TestFullScreenWiFi installs a box through the screens over WiFi. The key is wrong at
+// first: the test says so by its name, it is corrected on the page, and nothing else is
+// typed again. The node has the network at its first start.
+func TestFullScreenWiFi(t *testing.T) {
+	ctx := t.Context()
+	s, box := askingBox(t, site.Options{Silent: true, Image: airImage(t)}, nil)
+	must(t, box.Console.Type(enter))
+	const network = 5 // the page's place in toReview
+	box.answer(t, toReview[:network]...)
+	// Every cable, WiFi, no network: WiFi. The button that looks for networks is the
+	// second thing below it.
+	box.answer(t,
+		page{`How the box reaches others`, home + down + enter + down + down + enter},
+		page{`Kas 7, WPA2`, home + strings.Repeat(down, 3) + enter},
+		// The key is seven below the network: button, name, hidden, three kinds, key.
+		page{`\(x\) Kas 7`, strings.Repeat(down, 7) + "glass house 8" + end + up + enter},
+		page{`does not accept the key`, home + strings.Repeat(down, 10) + strings.Repeat("\b", len("glass house 8")) + "glass house 7" + end + up + enter},
+		page{`association.*joined`, end + enter})
+	box.answer(t, toReview[network+1:]...)
+	box.answer(t, page{`check the image on the stick`, "0001" + enter + enter})
+	shown := box.copiesRecoveryKey(t)
+	phase(t, "installed", func() (vm.Match, error) { return box.sees(t, `This machine is installed`) })
+	must(t, box.Console.Type(enter))
+	phase(t, "disk opened", func() (vm.Match, error) { return box.WaitOpened(ctx) })
+	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
+	must(t, box.PowerCut())
+	opensBy(t, s, shown)
+}
+
+// TestFullWiFi installs a box from an answer file with a WiFi network, and it is on that
+// network at its first start and after a power cut, with the key in a file that only root
+// reads.
+func TestFullWiFi(t *testing.T) {
+	ctx := t.Context()
+	s := newSite(t, site.Options{Image: airImage(t),
+		Network: `{country: NL, links: [{name: hall, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house 7"}}]}`})
+	box := powerOn(t, s, s.Machine)
+	phase(t, "installed", func() (vm.Match, error) { return box.WaitInstalled(ctx) })
+	for range 2 {
+		phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
+		must(t, box.LogIn(ctx))
+		if addresses := box.run(t, "ip -br -4 address show wifi0"); !strings.Contains(addresses, "10.9.0.") {
+			t.Errorf("the radio has the addresses %s", addresses)
+		}
+		if test, err := box.Run(ctx, "stek network test"); !strings.Contains(test, "passed   association") {
+			t.Errorf("stek network test: %v\n%s", err, test)
+		}
+		box.hides(t, "glass house 7")
+		must(t, box.PowerCut())
+		box = powerOn(t, s, s.WithoutStick())
+	}
+}
+
+// hides: a secret of the network is in no log, no list of processes and no file that
+// others than root may read.
+func (b *testBox) hides(t *testing.T, secret string) {
+	t.Helper()
+	b.run(t, "umask 077; echo '"+secret+"' > /root/secret")
+	defer b.run(t, "rm /root/secret")
+	for _, place := range everywhere {
+		if found := strings.TrimSpace(b.run(t, place+" | grep -a -c -F -f /root/secret || true")); found != "0" {
+			t.Errorf("the secret is in what %q shows (%s lines)", place, found)
+		}
+	}
+}
+
+// everywhere is what others than root, or a person who is sent a log, may see.
+var everywhere = []string{"journalctl", "dmesg", "cat /proc/[0-9]*/cmdline", "cat /proc/[0-9]*/environ", "cat /run/stek/* 2>/dev/null",
+	"find /etc /run /var/log /state/stek -perm /044 -type f -size -4000k -exec cat {} +"}
