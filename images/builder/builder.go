@@ -75,6 +75,11 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	var end func()
 	o.Report, end = beat(o.Report)
 	defer end()
+	release, err := o.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if err := o.identify(ctx); err != nil {
 		return nil, err
 	}
