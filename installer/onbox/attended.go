@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -106,6 +108,7 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 		Cards:    probe.Cards,
 		Scan:     scan,
 		Test:     (&lan{}).test,
+		Files:    filesToTake(s.esp),
 		Save: func(text []byte) (string, error) {
 			return savedAnswers, durable.WriteFile(filepath.Join(s.esp, filepath.FromSlash(savedAnswers)), text, 0o644)
 		},
@@ -130,6 +133,28 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 	return session, nil
 }
 
+// filesToTake are what somebody left in the stick's folder for the screens: tunnels,
+// certificates and keys. What cannot be read, or is too long to be one, is not offered.
+func filesToTake(esp string) []tui.File {
+	const longest = 64 << 10 // bytes; a chain of certificates has a few thousand
+	entries, err := os.ReadDir(filepath.Join(esp, "stek"))
+	if err != nil {
+		return nil
+	}
+	var files []tui.File
+	for _, e := range entries {
+		name := e.Name()
+		if !e.Type().IsRegular() || !slices.Contains([]string{".conf", ".pem", ".crt", ".key"}, strings.ToLower(filepath.Ext(name))) {
+			continue
+		}
+		text, err := readStart(filepath.Join(esp, "stek", name), longest+1)
+		if err == nil && len(text) <= longest && utf8.Valid(text) {
+			files = append(files, tui.File{Name: "stek/" + name, Text: string(text)})
+		}
+	}
+	return files
+}
+
 // earlier are the answers of a try at this machine that was cut off, or that has restarted
 // it to go on.
 func (s *stick) earlier(inv *hardware.Inventory) (values map[string][]string, ok bool) {
@@ -149,6 +174,9 @@ func (s *stick) earlier(inv *hardware.Inventory) (values map[string][]string, ok
 		if key, known := preseed.Lookup(path); known && key.Secret && path != "encryption.tpm2.pin" {
 			delete(values, path) // it stands for a secret that is nowhere
 		}
+	}
+	if a.Network.VPN.Config != "" {
+		values["network.vpn.wireguard.private-key"] = []string{preseed.GenerateKey} // there was a tunnel: the page asks for it again
 	}
 	return values, true
 }

@@ -1,11 +1,63 @@
 package onbox
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/hardware"
 )
+
+// What was left on the stick to be taken is offered; answers, long files and what is no
+// text are not.
+func TestFilesToTake(t *testing.T) {
+	esp := t.TempDir()
+	if got := filesToTake(esp); got != nil {
+		t.Errorf("from a stick without the folder: %v", got)
+	}
+	for name, content := range map[string]string{
+		"wg0.conf": "[Interface]\n", "office.PEM": "-----BEGIN", "preseed.yaml": "stek: 1\n", "long.conf": strings.Repeat("#", 64<<10+1),
+		"binary.key": "\xff\xfe", "reports/other.conf": "",
+	} {
+		path := filepath.Join(esp, "stek", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := filesToTake(esp)
+	if len(got) != 2 || got[0].Name != "stek/office.PEM" || got[1].Name != "stek/wg0.conf" || got[1].Text != "[Interface]\n" {
+		t.Errorf("offered: %v", got)
+	}
+}
+
+// A tunnel by a wg0.conf holds a secret, which is kept nowhere: a try that goes on after a
+// restart asks for the tunnel again and does not do without it.
+func TestEarlierAsksForTheTunnelAgain(t *testing.T) {
+	s := &stick{esp: t.TempDir()}
+	inv := &hardware.Inventory{}
+	if err := os.MkdirAll(s.reports(inv), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		s.journal(inv): "",
+		filepath.Join(s.reports(inv), answersFile): "stek: 1\nsecrets: {file: secrets.age}\nencryption: {recovery: {show: true}}\nnetwork: {vpn: {config: secret:wg0}}\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	values, ok := s.earlier(inv)
+	if !ok || len(values["network.vpn.config"]) > 0 || len(values["network.vpn.wireguard.private-key"]) == 0 {
+		t.Errorf("%v: %v", ok, values)
+	}
+}
 
 // A stick without answers asks nobody at a machine that it has installed, as long as the
 // disk is the one it was.

@@ -341,13 +341,37 @@ func (a *app) escape() tea.Cmd {
 // typed hands a key or a pasted text to the input, and the value to the answers.
 func (a *app) typed(msg tea.Msg) tea.Cmd {
 	var cmd tea.Cmd
+	r := a.rows[a.focus]
+	if r.lines {
+		a.pasted(msg)
+		return nil
+	}
 	a.edit, cmd = a.edit.Update(msg)
-	if r := a.rows[a.focus]; r.set != nil {
+	if r.set != nil {
 		r.set(a.st, a.edit.Value())
 	}
 	a.refresh()
 	a.intoSight()
 	return cmd
+}
+
+// pasted takes a text of many lines as it is, or takes it away.
+func (a *app) pasted(msg tea.Msg) {
+	r := a.rows[a.focus]
+	switch msg := msg.(type) {
+	case tea.PasteMsg:
+		r.set(a.st, strings.ReplaceAll(strings.ReplaceAll(msg.Content, "\r\n", "\n"), "\r", "\n"))
+	case tea.KeyPressMsg:
+		if name := msg.String(); name != "backspace" && name != "delete" {
+			return
+		}
+		r.set(a.st, "")
+	}
+	a.refresh()
+	if at := slices.IndexFunc(a.rows, func(now row) bool { return now.id == r.id }); at >= 0 {
+		a.goTo(at)
+	}
+	a.intoSight()
 }
 
 // choose is Enter on the row that has the focus.

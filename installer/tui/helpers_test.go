@@ -88,13 +88,19 @@ func plain(a *app) string {
 	return strings.Join(out, "\n") + "\n"
 }
 
-func typeInto(t testing.TB, a *app, id, text string) {
+// focusOn goes to an input.
+func focusOn(t testing.TB, a *app, id string) {
 	t.Helper()
 	i := slices.IndexFunc(a.rows, func(r row) bool { return r.kind == input && r.id == id })
 	if i < 0 {
 		t.Fatalf("no input %s:\n%s", id, plain(a))
 	}
 	a.goTo(i)
+}
+
+func typeInto(t testing.TB, a *app, id, text string) {
+	t.Helper()
+	focusOn(t, a, id)
 	press(t, a, "ctrl+u")
 	typeText(t, a, text)
 }

@@ -105,6 +105,9 @@ func together(rows []row) []row {
 func (l *lines) group(page, group []row) (action, error) {
 	switch r := group[0]; r.kind {
 	case input:
+		if r.lines {
+			return stay, nil // nothing tells a pasted line from a typed one here
+		}
 		return stay, l.input(r, func() row { return l.same(r) })
 	case option, check:
 		l.list(group)

@@ -23,7 +23,7 @@ var ways = []way{everyCable, oneCable, wireless, noNetwork}
 
 // besides are what is asked with every way but none. A further part is one more file, with a
 // line here.
-var besides = []func(st *state) []row{tunnel, timeServers}
+var besides = []func(st *state) []row{tunnel, proxy, timeServers}
 
 func timeServers(st *state) []row {
 	return []row{listed(st, "network.ntp", st.t("network.ntp"))}
@@ -97,7 +97,7 @@ func network(st *state) []row {
 			rows = append(rows, part(st)...)
 		}
 	}
-	rows = append(rows, row{kind: paragraph, text: st.t("network.later")}, row{kind: heading, text: st.t("network.cards")})
+	rows = append(rows, row{kind: heading, text: st.t("network.cards")})
 	rows = append(rows, cards(st)...)
 	if st.Test != nil && !st.offline() && len(st.Inventory.NICs) > 0 {
 		rows = append(rows, panel(st)...)

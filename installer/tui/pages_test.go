@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/authority"
 	"github.com/stek-edge/stek/test/golden"
 )
 
@@ -214,6 +216,132 @@ func TestWiFi(t *testing.T) {
 	choose(t, a, a.st.t("wifi.hidden"))
 	if got, err = a.st.answers(); err != nil || !got.Network.Links[0].WiFi.Hidden {
 		t.Errorf("a hidden network: %v", err)
+	}
+}
+
+// TestEnterprise: a login at a network, with the certificates that are on the stick, and
+// nothing left of one when another way is chosen.
+func TestEnterprise(t *testing.T) {
+	s := session(t, "mini-pc")
+	ca, key := certificate(t)
+	s.Scan = func(context.Context) ([]probe.Network, error) {
+		return []probe.Network{{SSID: "office", Signal: -60, Security: preseed.WiFiEnterprise}}, nil
+	}
+	s.Files = []File{{"stek/office.pem", ca}, {"stek/box.key", key}, {"stek/wg0.conf", "[Interface]"}}
+	a := newApp(t.Context(), s, look{mono: true})
+	a.send = func(tea.Msg) {}
+	wireless.take(a.st)
+	a.open(a.st.at("network"))
+	a.Update(a.do(scanNetworks)())
+	choose(t, a, "office, ")
+	typeInto(t, a, eap+".identity", "box-7")
+	typeInto(t, a, eap+".password", "letmein")
+	if ahead := a.rows[len(a.rows)-1]; !strings.Contains(ahead.fault, "ca") {
+		t.Errorf("no authority: %q", ahead.fault)
+	}
+	choose(t, a, "stek/office.pem")
+	got, err := a.st.answers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := got.Network.Links[0].WiFi.EAP; e.Method != preseed.EAPPEAP || e.CA != ca || e.Password.Reveal() != "letmein" {
+		t.Errorf("%+v", e)
+	}
+	if page := plain(a); strings.Contains(page, "letmein") || strings.Contains(page, "BEGIN") || strings.Contains(page, "wg0.conf on") {
+		t.Errorf("the page shows\n%s", page)
+	}
+	choose(t, a, a.st.t("wifi.eap.tls"))
+	for _, key := range []string{".certificate", ".private-key"} {
+		a.st.draft.set(eap+key, map[string]string{".certificate": ca, ".private-key": a.st.filesOf(".key")[0].Text}[key])
+	}
+	if got, err = a.st.answers(); err != nil || got.Network.Links[0].WiFi.EAP.Password != "" {
+		t.Errorf("a certificate instead of a password: %v", err)
+	}
+	choose(t, a, a.st.t("wifi.wpa2"))
+	if a.st.draft.any(eap) {
+		t.Errorf("left of the login: %v", a.st.draft.below(eap))
+	}
+}
+
+// certificate is one, and its key, as PEM.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	return authority.PEM(t, authority.New(t).Issue(t, func(*x509.Certificate) {}))
+}
+
+// TestProxy: asked for by a switch, judged, its password hidden, and gone with the switch.
+func TestProxy(t *testing.T) {
+	s := session(t, "raid-server")
+	ca, _ := certificate(t)
+	s.Files = []File{{"stek/proxy.CRT", ca}}
+	a := newApp(t.Context(), s, look{mono: true})
+	a.open(a.st.at("network"))
+	choose(t, a, a.st.t("proxy"))
+	typeInto(t, a, proxyPath+".url", "proxy")
+	if a.rows[a.focus].fault == "" {
+		t.Error("an address without a scheme has no fault")
+	}
+	for id, text := range map[string]string{".url": "http://proxy:3128", ".username": "box-7", ".password": "letmein", ".no-proxy": "10.0.0.0/8, .example.org"} {
+		typeInto(t, a, proxyPath+id, text)
+	}
+	choose(t, a, "stek/proxy.CRT")
+	got, err := a.st.answers()
+	if err != nil || got.Network.Proxy.Password.Reveal() != "letmein" || len(got.Network.Proxy.NoProxy) != 2 || got.Network.Proxy.CA != ca {
+		t.Errorf("%v: %+v", err, got)
+	}
+	if strings.Contains(plain(a), "letmein") {
+		t.Errorf("the password is shown:\n%s", plain(a))
+	}
+	choose(t, a, a.st.t("proxy"))
+	if got, err = a.st.answers(); err != nil || !got.Network.Proxy.IsZero() {
+		t.Errorf("taken out: %v", err)
+	}
+}
+
+// TestTunnelOfAFile: a wg0.conf from the stick, then one that is pasted, then none: what is
+// taken last counts, and no key is shown.
+func TestTunnelOfAFile(t *testing.T) {
+	const key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+	conf := func(address string) string {
+		return "[Interface]\nPrivateKey = " + key + "\nAddress = " + address + "/32\n\n[Peer]\nPublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\n" +
+			"Endpoint = vpn.example.org:51820\nAllowedIPs = 10.77.0.0/16\n"
+	}
+	s := session(t, "raid-server")
+	s.Files = []File{{"stek/wg0.conf", conf("10.77.0.7")}, {"stek/office.pem", ""}}
+	a := newApp(t.Context(), s, look{mono: true})
+	a.open(a.st.at("network"))
+	choose(t, a, a.st.t("vpn"))
+	choose(t, a, "stek/wg0.conf")
+	address := func() string {
+		t.Helper()
+		got, err := a.st.answers()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(plain(a), key[:8]) {
+			t.Errorf("a key is shown:\n%s", plain(a))
+		}
+		return got.Network.VPN.WireGuard.Address.String()
+	}
+	if got := address(); got != "10.77.0.7/32" {
+		t.Errorf("from the stick: %s", got)
+	}
+	focusOn(t, a, wgConf)
+	a.Update(tea.PasteMsg{Content: strings.ReplaceAll(conf("10.77.0.8"), "\n", "\r")})
+	if got := address(); got != "10.77.0.8/32" {
+		t.Errorf("pasted: %s", got)
+	}
+	if shown := a.rows[a.focus]; shown.id != wgConf || shown.value != "8 lines" {
+		t.Errorf("the row shows %q", shown.value)
+	}
+	a.Update(tea.PasteMsg{Content: "[Interface]\nPostUp = reboot"})
+	if got := a.rows[a.focus].fault; got == "" {
+		t.Error("a tunnel that is no tunnel has no fault")
+	}
+	a.Update(tea.KeyPressMsg{Code: 'x', Text: "x"})
+	a.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	if a.st.draft.any(wgConf) || a.st.draft.one(tunnelPath+".private-key") != preseed.GenerateKey {
+		t.Errorf("taken away: %v", a.st.draft.below("network.vpn"))
 	}
 }
 

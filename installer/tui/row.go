@@ -23,6 +23,7 @@ type row struct {
 	id     string // of an input, stable while its screen is shown
 	value  string // of an input
 	secret bool   // of an input: shown as stars
+	lines  bool   // of an input: a text of many lines that is pasted, or taken away
 	strict bool   // of a button: nothing on the page may be wrong
 	set    func(st *state, value string)
 	do     func(st *state) action // of an option, switch or button

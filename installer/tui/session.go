@@ -37,6 +37,10 @@ type Session struct {
 	// Report tells a person where the report is kept; empty: nowhere.
 	Report string
 
+	// Files are what somebody left on the stick to be taken, by ending: .conf for a tunnel,
+	// .pem, .crt and .key for certificates and their keys.
+	Files []File
+
 	// Keyboard switches the layout of this console; nil where it is not ours.
 	Keyboard func(layout string) error
 
@@ -76,6 +80,7 @@ type state struct {
 
 	ways     map[string]map[string][]string // links of the ways that were left
 	online   map[string][]string            // the network when there was one
+	proxied  bool                           // a proxy is wanted, and nothing is said of it yet
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
 	scanning bool

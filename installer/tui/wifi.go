@@ -9,8 +9,7 @@ import (
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
-// wireless is one wireless network, chosen from those in reach or by its name. A login of
-// its own for each box (enterprise) is a matter for an answer file.
+// wireless is one wireless network, chosen from those in reach or by its name.
 var wireless = way{id: "wifi",
 	on: func(st *state) bool { return !st.offline() && st.draft.any(link+".wifi") },
 	take: func(st *state) {
@@ -31,15 +30,12 @@ func wifiRows(st *state) []row {
 		rows = append(rows, row{kind: heading, text: st.t("wifi.reach")})
 		for _, n := range st.networks {
 			r := row{kind: option, text: fmt.Sprintf("%s, %s, %s", n.SSID, st.t("wifi."+string(n.Security)), signal(st, n.Signal)), on: st.draft.one(wifi+".ssid") == n.SSID,
-				barred: n.Security == preseed.WiFiEnterprise, do: func(st *state) action {
+				do: func(st *state) action {
 					st.draft.set(wifi+".ssid", n.SSID)
 					st.security(n.Security)
 					st.draft.drop(wifi + ".hidden")
 					return stay
 				}}
-			if r.barred {
-				r.note = st.t("wifi.file")
-			}
 			rows = append(rows, r)
 		}
 		label := st.t("wifi.scan")
@@ -58,24 +54,70 @@ func wifiRows(st *state) []row {
 			flip(st, wifi+".hidden")
 			return stay
 		}})
-	for _, s := range []preseed.WiFiSecurity{preseed.WiFiWPA2, preseed.WiFiWPA3, preseed.WiFiOpen} {
+	for _, s := range []preseed.WiFiSecurity{preseed.WiFiWPA2, preseed.WiFiWPA3, preseed.WiFiOpen, preseed.WiFiEnterprise} {
 		rows = append(rows, row{kind: option, text: st.t("wifi." + string(s)), on: st.draft.one(wifi+".security") == string(s), do: func(st *state) action {
 			st.security(s)
 			return stay
 		}})
 	}
-	if st.draft.one(wifi+".security") != string(preseed.WiFiOpen) {
+	switch preseed.WiFiSecurity(st.draft.one(wifi + ".security")) {
+	case preseed.WiFiOpen:
+	case preseed.WiFiEnterprise:
+		rows = append(rows, loginRows(st)...)
+	default:
 		rows = append(rows, keyed(st, wifi+".psk", st.t("wifi.psk")))
 	}
 	return append(rows, keyed(st, "network.country", st.t("wifi.country")))
 }
 
-// security sets how the wireless network is protected; an open one has no password.
+// security sets how the wireless network is protected: by one password for all, by a login
+// of each box, or by nothing.
 func (st *state) security(s preseed.WiFiSecurity) {
 	st.draft.set(link+".wifi.security", string(s))
-	if s == preseed.WiFiOpen {
+	if s == preseed.WiFiOpen || s == preseed.WiFiEnterprise {
 		st.draft.drop(link + ".wifi.psk")
 	}
+	switch {
+	case s != preseed.WiFiEnterprise:
+		st.draft.drop(eap)
+	case !st.draft.any(eap):
+		st.draft.set(eap+".method", string(preseed.EAPPEAP))
+	}
+}
+
+// eap is where the answers keep the login of an enterprise network.
+const eap = link + ".wifi.eap"
+
+// loginRows ask for the login at an enterprise network. Certificates come from the stick:
+// nobody types one.
+func loginRows(st *state) []row {
+	var rows []row
+	method := st.draft.one(eap + ".method")
+	for _, m := range []preseed.EAPMethod{preseed.EAPPEAP, preseed.EAPTTLS, preseed.EAPTLS} {
+		rows = append(rows, choice(st.t("wifi.eap."+string(m)), method == string(m), func(st *state) {
+			st.draft.set(eap+".method", string(m))
+			not := []string{".certificate", ".private-key"}
+			if m == preseed.EAPTLS {
+				not = []string{".anonymous-identity", ".password"}
+			}
+			for _, key := range not {
+				st.draft.drop(eap + key)
+			}
+		}))
+	}
+	rows = append(rows, keyed(st, eap+".identity", st.t("wifi.eap.identity")))
+	if method != string(preseed.EAPTLS) {
+		rows = append(rows,
+			keyed(st, eap+".anonymous-identity", st.t("wifi.eap.anonymous-identity")),
+			keyed(st, eap+".password", st.t("wifi.eap.password")))
+	}
+	rows = append(rows, keyed(st, eap+".server-name", st.t("wifi.eap.server-name")))
+	rows = append(rows, fromFile(st, eap+".ca", st.t("wifi.eap.ca"), false, ".pem", ".crt")...)
+	if method == string(preseed.EAPTLS) {
+		rows = append(rows, fromFile(st, eap+".certificate", st.t("wifi.eap.certificate"), false, ".pem", ".crt")...)
+		rows = append(rows, fromFile(st, eap+".private-key", st.t("wifi.eap.private-key"), false, ".key")...)
+	}
+	return rows
 }
 
 // signal is a word and the number: below -75 dBm a link holds at its lowest rates only.

@@ -34,9 +34,9 @@ func TestFullScreenWiFi(t *testing.T) {
 	box.answer(t,
 		page{`How the box reaches others`, home + down + enter + down + down + enter},
 		page{`Kas 7, WPA2`, home + strings.Repeat(down, 3) + enter},
-		// The key is seven below the network: button, name, hidden, three kinds, key.
-		page{`\(x\) Kas 7`, strings.Repeat(down, 7) + "glass house 8" + end + up + enter},
-		page{`does not accept the key`, home + strings.Repeat(down, 10) + strings.Repeat("\b", len("glass house 8")) + "glass house 7" + end + up + enter},
+		// The key is eight below the network: button, name, hidden, four kinds, key.
+		page{`\(x\) Kas 7`, strings.Repeat(down, 8) + "glass house 8" + end + up + enter},
+		page{`does not accept the key`, home + strings.Repeat(down, 11) + strings.Repeat("\b", len("glass house 8")) + "glass house 7" + end + up + enter},
 		page{`association.*joined`, end + enter})
 	box.answer(t, toReview[network+1:]...)
 	box.answer(t, page{`check the image on the stick`, "0001" + enter + enter})
