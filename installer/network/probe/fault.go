@@ -88,14 +88,14 @@ func (f Fault) answered() bool {
 
 // remedies says once for each fault what a person does about it.
 var remedies = map[Fault]string{
-	FaultNoCard:    "check that the card is fitted, or correct the link's match in the answer file",
+	FaultNoCard:    "check that the card is fitted, or correct the link's match",
 	FaultOff:       "the card is switched off by software: apply the network configuration again, or restart the box",
 	FaultNoCarrier: "plug the cable in at both ends, try another cable and another port of the switch",
 	FaultFlapping:  "replace the cable, then try another port of the switch; a loose plug or a failing switch does this",
 
 	FaultNoRadio:   "check that the radio is fitted and not switched off (rfkill)",
 	FaultNoNetwork: "check the name of the network letter by letter, move the box or its antenna, and check the country code; for a network that hides its name set hidden",
-	FaultWrongKey:  "correct the key of the WiFi network in the answer file",
+	FaultWrongKey:  "correct the key of the WiFi network",
 	FaultLogin:     "check user name, password and certificate authority with those who run the WiFi network",
 	FaultNotJoined: "look at the access point: it may be full, restrict addresses, or want another kind of protection",
 
@@ -113,25 +113,25 @@ var remedies = map[Fault]string{
 	FaultDNSSilent:  "set another name server, or have the site let port 53 (UDP and TCP) through",
 	FaultDNSRefuses: "set another name server: this one does not serve this box",
 	FaultDNSLies:    "this name server invents answers: log in to the site's portal if there is one, or set another name server",
-	FaultDNSUnknown: "check the name in the answer file, or have the name server that is used know it",
+	FaultDNSUnknown: "check the name, or have the name server that is used know it",
 
 	FaultPortal: "a portal wants a person to log in: have the site let this box out by its hardware address",
 
 	FaultTimeSilent: "set network.ntp to a time server that the site lets through (UDP port 123), often its own router",
 	FaultClockOff:   "wait a minute for the time service and test again; if it stays, replace the battery of the box's clock",
 
-	FaultProxyUnreachable: "check address and port of the proxy in the answer file",
-	FaultProxyLogin:       "put the right user name and password into the proxy's address in the answer file",
+	FaultProxyUnreachable: "check address and port of the proxy",
+	FaultProxyLogin:       "correct the user name and password of the proxy",
 	FaultProxyRefuses:     "have the proxy let this box reach that address",
 	FaultProxyTLS:         "set network.proxy.ca to the certificate authority of the proxy",
 
 	FaultBlackHole: "set the MTU of the link to the size that passes, or have the site let ICMP \"fragmentation needed\" through",
 
 	FaultNoTunnel:       "apply the network configuration again",
-	FaultTunnelEndpoint: "check the endpoint of the peer in the answer file, and its name at the name server",
+	FaultTunnelEndpoint: "check the endpoint of the peer, and its name at the name server",
 	FaultTunnelSilent:   "check that the other end knows this box's public key, that its clock and this one are right, and that UDP to its port is let through",
 
-	FaultUnreachable:     "check the address in the answer file, and that the site lets this box reach it",
+	FaultUnreachable:     "check the address, and that the site lets this box reach it",
 	FaultServiceRefuses:  "the machine is reached and nothing listens there: have those who run it look",
 	FaultServiceError:    "those who run the service must look: it answers with an error",
 	FaultServiceNoAnswer: "the machine takes the connection and says nothing: have those who run it look",
