@@ -257,6 +257,7 @@ func networkd(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Mount("", "/sys", "", unix.MS_REMOUNT, "") })
 	t.Setenv("SYSTEMD_LOG_TARGET", "console")
+	t.Setenv("SYSTEMD_LOG_LEVEL", "debug") // shown when the test fails
 	start(t, "/usr/lib/systemd/systemd-networkd")
 }
 
