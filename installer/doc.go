@@ -32,17 +32,20 @@
 //	systemd        the root's init; one of the two columns below is started
 //
 //	on a stick: stek-install                    on an installed disk
-//	onbox finds the stick and its answers       stek-clock: package clock sets its floor
+//	onbox finds the stick and its answers,      stek-network-settle: keep ends a cut trial
+//	  fetches them, or has tui ask for them     stek-clock: package clock sets its floor
 //	hardware looks, Make plans, Run does:       stek-first-start: node settle binds the key
-//	  check [enrol, restart] partition          k3s: server, from images in the root
+//	  check [enrol, restart] partition          k3s: server or agent, from images in the root
 //	  root state esp report boot                stek-bless: node bless, at multi-user
 //	restart, into the right column              stek-announce: node announce, until Ready
 //
 // The right column is that of every start, stek-first-start included: it finds nothing
-// to do once the key is bound. The units lie in images/overlay, k3s' in installer/k3s. A
-// stick may stay in: the disk comes first in the firmware's order, and where a firmware
-// starts the stick all the same, onbox finds its own mark there and restarts into the
-// disk.
+// to do once the key is bound. Beside it systemd-networkd and wpa_supplicant work by the
+// files of package network, and nothing waits for them. A box whose disk does not open
+// never comes to the columns: package stage1 tells what happens then. The units lie in
+// images/overlay, k3s' in installer/k3s. A stick may stay in: the disk comes first in the
+// firmware's order, and where a firmware starts the stick all the same, onbox finds its
+// own mark there and restarts into the disk.
 //
 // Two starts settle the keys. The installer cannot know what the firmware will measure
 // when it starts the disk, so without Secure Boot, or from an image without a signed
@@ -57,6 +60,10 @@
 //
 //	stick, FAT      stek/preseed.yaml                a person, or stek image customize
 //	                stek/preseed.url                 a person, instead: where to fetch it
+//	                stek/secrets.key, *.minisig      a person: opens the secrets file, whose
+//	                                                 name the answers give; signatures
+//	                stek/answers.yaml                onbox, for a person who saves what was
+//	                                                 typed; no installation reads it
 //	                stek/journal/SERIAL.jsonl        Run: which steps are done
 //	                stek/reports/SERIAL/             onbox: inventory, plan, events, result,
 //	                                                 answers, and the mark "installed";

@@ -14,7 +14,7 @@
 //	summary, err := initramfs.Write(w, initramfs.Options{
 //		Init:          stek,                                // path of the binary on this machine
 //		KernelVersion: version,
-//		Modules:       base.Sub("usr/lib/modules/" + version), // from images/root
+//		Modules:       packages.Sub("usr/lib/modules/" + version), // a *root.Tree
 //		ModTime:       epoch,
 //	})
 package initramfs

@@ -5,7 +5,7 @@
 // It must never leave one out: a keyboard that the answer file takes and the image
 // does not have would only be noticed by a person who cannot type their passphrase.
 //
-//	err := keymaps.Make(ctx, base, preseed.Keyboards(), dir, root.Exec{})
+//	err := keymaps.Make(ctx, packages, preseed.Keyboards(), dir, root.Exec{})
 package keymaps
 
 import (

@@ -9,7 +9,8 @@
 //
 // Decide is pure; setting and writing down are thin. The unit stek-clock sets the
 // clock at each start, before the keys are settled and k3s starts, and stek-clock-save
-// writes the time down every ten minutes. The package must never ask a network: the
+// writes the time down every ten minutes. The installer sets it before it fetches answers,
+// and after that by the server's certificate. The package must never ask a network: the
 // time service does that, and what it finds wins over the floor.
 //
 //	d := clock.Decide(facts)

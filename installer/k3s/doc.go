@@ -13,7 +13,7 @@
 //
 // The package must never start, stop or write anything by itself.
 //
-//	files, err := k3s.Render(answers, k3s.Facts{Name: "gh-12", Source: k3s.SourceModule})
+//	files, err := k3s.Render(*answers, k3s.Facts{Name: "gh-12", Source: k3s.SourceModule})
 //	client, err := k3s.Open("/etc/rancher/k3s/k3s.yaml")
-//	status, err := client.Wait(ctx, k3s.Expect(answers, "gh-12"), nil)
+//	status, err := client.Wait(ctx, k3s.Expect(*answers, "gh-12"), nil)
 package k3s

@@ -15,6 +15,11 @@
 // package node binds the key by them. Only a new key with a PIN is sealed here, since
 // the PIN is known nowhere else.
 //
+// A PIN or a passphrase that the answers chose is asked for before that, with PCR 11 open.
+// Each question waits a quarter of an hour. Where nobody answers, and where the header is
+// damaged, the volume is another or the root does not verify, the screen says why and what
+// to do, and the machine restarts after a minute and tries again.
+//
 // It must never give a shell, never look for `state` on another disk than the one
 // that was booted, never mount a volume whose header or identity is not what it
 // should be, and never leave without having capped PCR 11: whatever runs after

@@ -19,6 +19,13 @@
 // files, the network programs and the test handed in. The journal is on the disk
 // before anything changes. It holds keys and passwords, so only root reads it.
 //
+// What the installer lays on the node is the first kept configuration (Keeper.Adopt). The
+// network of the running installer is put in place and taken away with Keeper.Write and
+// Systemd alone: nothing of it is kept.
+//
+// The package must never keep a configuration that is worse than the one before, and never
+// write a file outside of /etc and its own folder.
+//
 //	k := keep.Keeper{Dir: "/state/stek/network", Root: "/", Reload: reload, Test: test}
 //	result, err := k.Try(ctx, keep.Config{Files: files}, 2*time.Minute)
 package keep

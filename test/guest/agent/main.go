@@ -1,6 +1,9 @@
 // Command agent is the first process of the guests of package guest: it mounts, loads
 // the modules, runs the one program of its job and reports what it prints and how it
-// ends on the second serial port. Then it powers off.
+// ends on the second serial port. Then it powers off. It must never end without that, and
+// never be part of an image of the product. Package guest builds it as /init:
+//
+//	err := tree.AddGo(ctx, "/init", "github.com/stek-edge/stek/test/guest/agent")
 package main
 
 import (
