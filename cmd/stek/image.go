@@ -24,7 +24,7 @@ func imageCommand() *cobra.Command {
 		Use:   "image",
 		Short: "Build images and prepare them for a site",
 		Long: `Build images, put answer files onto them, and look into them. All of it works on plain
-image files, on any computer; a stick is written with a copy of one.`,
+image files, on any computer with Linux; a stick is written with a copy of one.`,
 	}
 	cmd.AddCommand(imageBuildCommand(), imageCustomizeCommand(), imageFetchCommand(), imageInspectCommand())
 	return cmd

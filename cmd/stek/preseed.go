@@ -22,7 +22,7 @@ func preseedCommand() *cobra.Command {
 		Use:   "preseed",
 		Short: "Write and check answer files",
 		Long: `Write and check answer files: one YAML file a site, with everything that the installer
-would ask otherwise. They can be checked on any computer.`,
+would ask otherwise. They can be checked on any computer with Linux.`,
 	}
 	cmd.AddCommand(preseedInitCommand(), preseedCheckCommand(), preseedExplainCommand(), preseedSchemaCommand())
 	return cmd
