@@ -243,7 +243,7 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 		}
 		a.refresh()
 	case scannedMsg:
-		a.st.scanning = false
+		a.st.scanning, a.st.scanned = false, true
 		if a.st.networks = msg.networks; msg.err != nil {
 			a.st.notice = msg.err.Error()
 		}

@@ -280,6 +280,7 @@ func (l *lines) pressed(r row) action {
 		if l.st.networks, err = l.st.Scan(l.ctx); err != nil {
 			l.say("! %v", err)
 		}
+		l.st.scanned = true
 	case testNetwork:
 		answers, err := l.st.answers()
 		if err == nil {

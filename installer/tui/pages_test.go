@@ -192,6 +192,15 @@ func TestWiFi(t *testing.T) {
 	a.open(a.st.at("network"))
 	a.Update(a.do(scanNetworks)())
 	a.Update(tea.WindowSizeMsg{Width: 120, Height: 60})
+	if strings.Contains(plain(a), a.st.t("wifi.nothing")) {
+		t.Errorf("networks were found, and the page says\n%s", plain(a))
+	}
+	found := a.st.networks
+	a.Update(scannedMsg{})
+	if !strings.Contains(plain(a), a.st.t("wifi.nothing")) {
+		t.Errorf("nothing was found, and the page says\n%s", plain(a))
+	}
+	a.Update(scannedMsg{networks: found})
 	golden.Check(t, filepath.Join("frames", "wifi-en-120x60-unicode.txt"), plain(a))
 	choose(t, a, "Kas 7")
 	typeInto(t, a, wifi+".psk", "short")

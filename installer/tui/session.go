@@ -84,6 +84,7 @@ type state struct {
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
 	scanning bool
+	scanned  bool // once at least
 	testing  bool
 	tested   int // draft.changed when the test began
 	verdicts []probe.Verdict

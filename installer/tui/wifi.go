@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -37,6 +38,9 @@ func wifiRows(st *state) []row {
 					return stay
 				}}
 			rows = append(rows, r)
+		}
+		if st.scanned && !st.scanning && len(st.networks) == 0 {
+			rows = append(rows, row{kind: finding, light: installer.Yellow, text: st.t("wifi.nothing")})
 		}
 		label := st.t("wifi.scan")
 		if st.scanning {

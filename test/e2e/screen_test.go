@@ -18,7 +18,6 @@ import (
 
 // Keys as a terminal at the end of a serial line sends them.
 const (
-	up     = "\x1b[A"
 	down   = "\x1b[B"
 	home   = "\x1b[H"
 	end    = "\x1b[F"
