@@ -206,6 +206,26 @@ func (a *app) intoSight() {
 	}
 }
 
+// findingsIntoSight scrolls to what is found below the button with the focus, which stays in
+// sight itself. Somebody who has gone on to a field is left there.
+func (a *app) findingsIntoSight() {
+	body, focused := a.height-4, -1
+	if a.rows[a.focus].kind != button {
+		return
+	}
+	for i, l := range a.draw(a.width) {
+		switch {
+		case l.row == a.focus && focused < 0:
+			focused = i
+		case l.row > a.focus && a.rows[l.row].kind == finding:
+			a.top = max(a.top, i-body+1)
+		}
+	}
+	if focused >= 0 {
+		a.top = min(a.top, focused)
+	}
+}
+
 // Update implements tea.Model.
 func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	cmd := a.update(msg)
@@ -236,12 +256,14 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 	case verdictMsg:
 		a.st.verdicts = append(a.st.verdicts, probe.Verdict(msg))
 		a.refresh()
+		a.findingsIntoSight()
 	case testedMsg:
 		a.st.testing = false
 		if msg.err != nil {
 			a.st.notice = msg.err.Error()
 		}
 		a.refresh()
+		a.findingsIntoSight()
 	case scannedMsg:
 		a.st.scanning, a.st.scanned = false, true
 		if a.st.networks = msg.networks; msg.err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,6 +71,30 @@ func TestWays(t *testing.T) {
 	got, err = a.st.answers()
 	if err != nil || len(got.Network.Links) != 1 || len(got.Network.Links[0].Addresses) != 2 || got.Network.Links[0].VLAN != 20 || got.Network.NTP[0] != "192.168.7.2" {
 		t.Errorf("the cable again: %+v, %v", got, err)
+	}
+}
+
+// TestVerdictsInSight: on a small terminal what the test finds stands below the page's end,
+// and is scrolled to, with the button; somebody who types at a field stays there.
+func TestVerdictsInSight(t *testing.T) {
+	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+	a.open(a.st.at("network"))
+	choose(t, a, a.st.t("network.cable"))
+	a.st.tested = a.st.draft.changed
+	test := slices.IndexFunc(a.rows, func(r row) bool { return r.text == a.st.t("network.test") })
+	a.goTo(test)
+	for i := range 3 {
+		a.Update(verdictMsg{Stage: probe.Carrier, Of: "eno1", Outcome: probe.Failed, Saw: fmt.Sprintf("finding %d", i), Do: "plug it in"})
+	}
+	if frame := plain(a); !strings.Contains(frame, "finding 2") || !strings.Contains(frame, a.st.t("network.test")) {
+		t.Errorf("after the test:\n%s", frame)
+	}
+	focusOn(t, a, link+".vlan")
+	a.intoSight()
+	before := plain(a)
+	a.Update(verdictMsg{Stage: probe.Carrier, Of: "eno1", Outcome: probe.Failed, Saw: "finding 3", Do: "plug it in"})
+	if plain(a) != before {
+		t.Errorf("the page has moved away from who types:\n%s", plain(a))
 	}
 }
 
