@@ -97,23 +97,28 @@ func (b *testBox) copiesRecoveryKey(t *testing.T) (shown string) {
 	return shown
 }
 
+// comesUp waits from the recovery key that is shown up to Ready, and switches the box off.
+func (b *testBox) comesUp(t *testing.T) (recoveryKey string) {
+	t.Helper()
+	recoveryKey = b.copiesRecoveryKey(t)
+	phase(t, "installed", func() (vm.Match, error) { return b.sees(t, `This machine is installed`) })
+	must(t, b.Console.Type(enter))
+	phase(t, "disk opened", func() (vm.Match, error) { return b.WaitOpened(t.Context()) })
+	phase(t, "Ready", func() (vm.Match, error) { return b.WaitReady(t.Context()) })
+	must(t, b.PowerCut())
+	return recoveryKey
+}
+
 // TestFullScreen installs a box from a stick without an answer file, by the screens on
 // its serial console, up to Ready. The end of the disk's serial number is mistyped first.
 func TestFullScreen(t *testing.T) {
-	ctx := t.Context()
 	s, box := silentBox(t, nil)
 	must(t, box.Console.Type(enter))
 	box.answer(t, toReview...)
 	box.answer(t,
 		page{`check the image on the stick`, "0002" + enter + enter},
 		page{`type 0001 here first`, strings.Repeat("\b", 4) + "0001" + enter + enter})
-	shown := box.copiesRecoveryKey(t)
-	phase(t, "installed", func() (vm.Match, error) { return box.sees(t, `This machine is installed`) })
-	must(t, box.Console.Type(enter))
-	phase(t, "disk opened", func() (vm.Match, error) { return box.WaitOpened(ctx) })
-	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
-	must(t, box.PowerCut())
-	opensBy(t, s, shown)
+	opensBy(t, s, box.comesUp(t))
 }
 
 // opensBy starts a box without its TPM, and types a recovery key.
@@ -152,11 +157,7 @@ func TestFullScreenDiskPulled(t *testing.T) {
 	must(t, box.Plug(ctx, "disk"))
 	time.Sleep(20 * time.Second) // the kernel finds it
 	must(t, box.Console.Type(enter))
-	box.copiesRecoveryKey(t)
-	phase(t, "installed", func() (vm.Match, error) { return box.sees(t, `This machine is installed`) })
-	must(t, box.Console.Type(enter))
-	phase(t, "disk opened", func() (vm.Match, error) { return box.WaitOpened(ctx) })
-	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
+	box.comesUp(t)
 }
 
 // settled waits until the box's own screen shows something else than before, and no longer
