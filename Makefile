@@ -28,7 +28,8 @@ man: build ## manual pages of every command, in build/man
 	build/stek man --dir build/man
 
 image: setup build ## build/stek-amd64.img, with k3s built from source (not for production)
-	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys --file build/stek-amd64.img
+	build/stek image build --k3s module --cache $(CACHE) --keys $(CACHE)/keys \
+	  --lock images/components.lock --file build/stek-amd64.img
 
 reproduce: setup ## build the image in two clones, one with empty caches, and compare them
 	WARM=$(CACHE) scripts/reproduce
@@ -36,7 +37,7 @@ reproduce: setup ## build the image in two clones, one with empty caches, and co
 demo: setup build ## a virtual box from power-on to Ready
 	go run ./test/demo -cache $(CACHE) $(if $(KEEP),-keep) $(if $(TUI),-screen)
 
-test: setup lint ## every test that needs no virtual box
+test: setup lint ## every test that needs no installed box
 	go test -race -timeout 20m ./...
 
 lint:
@@ -53,6 +54,7 @@ e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
 	go test -tags e2e -count 1 -timeout 60m -v ./test/bootchain
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack
 	go test -tags e2e -count 1 -timeout 60m -v -run TestFull ./test/interop
+	go test -tags e2e -count 1 -timeout 2h -v -run TestFull ./test/powercut
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags guest -count 1 -timeout 20m -v -run TestFull ./test/network
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)

@@ -10,13 +10,26 @@
 // machine that lost its power half-way is taken up again or begun anew, and never
 // boots half a system: what makes the disk bootable is written last.
 //
-// It must never write to a disk that the plan does not name by its serial number,
-// never erase without the consent that the answers give, never install without an
-// unlock method that the answers ask for, and never put a secret into an event, the
-// journal or a report.
+// It must never write to another disk than the one that the plan describes (serial number,
+// WWN, model, bus and sizes: hardware.SameDevice), never erase without the consent that the
+// answers give, never install without an unlock method that the answers ask for, and never
+// put a secret into an event, the journal or a report.
 //
 //	plan, err := installer.Make(answers, inventory, image, ids)
 //	err = installer.Run(ctx, plan, site, func(e installer.Event) { fmt.Println(e.Message) })
+//
+// # An installation that is cut
+//
+// The next Run makes the same plan and reads the journal. It skips what the journal calls
+// done, and the disk confirms: the partition table, and the root, which is read back. All
+// else is done again, and state is always made anew, since its keys live in memory only and
+// nothing of a node is in it yet. Before root or state is written, what an earlier try has
+// made bootable is taken away with the boot sector of the ESP, and the volume bears the label
+// stek-unfinished until all is done. A disk whose table has the identities that the journal
+// keeps, and whose volume does not bear the label of a finished one, is an earlier try of
+// this stick and not an installed node: it may be written again without a further word in
+// the answers. The last step writes the loader, EFI/BOOT/BOOTX64.EFI, then the firmware's
+// entry, then the label.
 //
 // # From power-on to Ready
 //
@@ -64,14 +77,16 @@
 //	                                                 name the answers give; signatures
 //	                stek/answers.yaml                onbox, for a person who saves what was
 //	                                                 typed; no installation reads it
-//	                stek/journal/SERIAL.jsonl        Run: which steps are done
+//	                stek/journal/SERIAL.jsonl        Run: which steps are done, and the identities
+//	                                                 of the partition table
 //	                stek/reports/SERIAL/             onbox: inventory, plan, events, result,
-//	                                                 answers, and the mark "installed";
+//	                                                 answers, the marks "installed" and
+//	                                                 "start-from-disk-tried";
 //	                                                 Run: recovery-key.age, wireguard.pub
 //	disk, esp       EFI/systemd/, loader/            Run, copied from the stick
 //	                EFI/Linux/stek-a[+N[-M]].efi     Run, last but one; its name: systemd-boot,
 //	                                                 stage1 and node bless
-//	                EFI/BOOT/BOOTX64.EFI             Run, last of all
+//	                EFI/BOOT/BOOTX64.EFI             Run, last of all files
 //	                stek/keymap                      Run: the keyboard, for stage1
 //	                stek/header-backup.age           Run, then node settle and stek key, where
 //	                                                 the answers name a recipient
@@ -81,6 +96,7 @@
 //	                stek/network/                    Run, then package keep: what works
 //	                stek/clock                       stek-clock and stek-clock-save
 //	                etc/upper/                       Run: host name, users, network, k3s;
+//	                                                 keep: a network that was applied;
 //	                                                 stage1: machine-id;
 //	                                                 stek-ssh-keys: host keys
 //	                root/.ssh/authorized_keys        Run

@@ -6,7 +6,8 @@
 // k3s imports from its agent/images folder. Names and tags are those that k3s'
 // own manifests ask for, whatever the version of the program inside is: the
 // manifests are compiled into k3s, and a tag that is not there would be pulled.
-// The component entry tells the real version.
+// The component entry tells the real version. An image whose k3s is a release takes
+// the archive of that release instead.
 //
 // The same inputs give the same bytes: every time in a layer is the epoch, every
 // owner is 0, and entries are sorted.

@@ -3,7 +3,7 @@
 //
 //	root                   Debian's packages, resolved by digest and unpacked
 //	k3s, airgap, gomodule  the programs and container images of the cluster
-//	lock                   what all of these are; with Options.Locked nothing else is taken
+//	lock                   what all of these are, kept in the file Options.Lock
 //	keymaps, overlay       laid over the base; root packs it: squashfs, verity, root hash
 //	initramfs              stek as /init, with the modules that stage1 needs
 //	firmware/uki           kernel, initramfs and root hash in one program, PCR 11 signed
@@ -16,8 +16,8 @@
 // not change is taken from the cache. For every time stamp is Options.Epoch
 // (SOURCE_DATE_EPOCH, or a fixed date), identities are derived from the root hash, and
 // signatures are deterministic. Two builds on different days are equal when the mirror
-// still offers the same packages: Options.Locked makes sure of it. `make reproduce`
-// compares two.
+// still offers the same packages: with Options.Lock and Options.Locked a build fails where
+// it does not. `make reproduce` compares two.
 //
 // It must never put anything private into an image, never fall back from one
 // source of k3s to another, and never leave a half-written image under the name

@@ -5,9 +5,10 @@
 // package is a change of one line. It holds the components of all architectures; a
 // build replaces those of its own.
 //
-// Mirrors drop superseded versions, so a lock cannot be obeyed for ever. The default
-// build therefore makes a new lock and shows the Difference; a build that must not
-// move asks for Require, which fails with every difference listed.
+// Mirrors drop superseded versions, so a lock cannot be obeyed for ever. A build that
+// is given a lock, as `make image` is, therefore makes it anew and shows the Difference;
+// one that must not move asks for Require, which fails with every difference listed. A
+// build without a lock, as those of tests are, compares nothing.
 //
 // The package never fetches anything and never decides which version is right.
 //

@@ -18,7 +18,7 @@ import (
 
 // Box is where a box keeps its times.
 type Box struct {
-	Epoch        string   // a file of the image, whose time is that of the build
+	Epoch        string   // a file of the image, which bears the date of the image
 	File         string   // where the time is written down, on the private volume
 	Certificates []string // folders with the box's own certificates
 }

@@ -1,7 +1,7 @@
 // Package clock keeps the time of a box that may have no battery behind its clock.
 //
 // Before anything checks a certificate, the clock is at least the newest of: the
-// day the image was built, the time that the box last wrote down, and the newest
+// date the image bears, the time that the box last wrote down, and the newest
 // NotBefore of its own certificates. A box that starts in 1970 is therefore only as
 // late as it was long switched off, its cluster starts, and its WireGuard peers,
 // which refuse a time before the last one they saw, accept it. A clock that says

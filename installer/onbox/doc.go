@@ -11,9 +11,13 @@
 // kept without their secrets, in the report and on the node.
 //
 // The stick remembers each machine that it has installed, in the file "installed" of
-// its report. Started again on such a machine, with that disk and the same answers, it has
-// the firmware start the disk, once; a firmware that comes back to the stick needs a person. That holds also where the
-// answers say disk.reinstall: they replace what others have installed, not their own work.
+// its report. Started again on such a machine, with the disk as it was installed, it has
+// the firmware start the disk, once; a firmware that comes back to the stick needs a person.
+// That holds for the same answers, also where they say disk.reinstall: they replace what
+// others have installed, not their own work. It holds as well where there are no answers,
+// where a person would have to give a part of them, where the server that has them is out of
+// reach, and for other answers that do not say disk.reinstall. Other answers that do install
+// the machine anew.
 //
 // It must never decide anything that a plan decides, never install a second time
 // from a stick that was left in, and never restart a machine on which something went

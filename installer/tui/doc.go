@@ -3,14 +3,15 @@
 //
 // Each screen is a list of rows, made anew from what was answered so far: texts, inputs
 // whose rules are those of the answer file, options, and buttons. One file is one screen,
-// and a further screen is one more file and one more line in [screens]. The full-screen
+// and a further screen is one more file and one more line in screens.go. The full-screen
 // mode ([Run]) and the line mode ([RunLines]) draw the same rows, so that a screen reader
 // or a dumb terminal is asked the same questions.
 //
 // It must never decide anything: what a value may be is said by package preseed, what will
 // happen by package installer, and their words are shown as they are. It must never touch
 // a disk, start a step that erases something before a person has typed the end of the disk's
-// serial number, lose an answer to a mistake or a failure, or show or save a secret.
+// serial number (of its name, where it has none), lose an answer to a mistake or a failure,
+// or show or save a secret.
 //
 //	err := tui.Run(ctx, tui.Session{Inventory: inv, Image: image, IDs: ids}, tui.Options{Input: os.Stdin, Output: os.Stdout, Env: os.Environ()})
 //

@@ -11,11 +11,12 @@
 //	b.tools("tpm2_clear -c p")           // somebody clears the TPM
 //	s := b.start(genuine)                // power on, measure, unlock, cap
 //	s.locked(t, "- tpm2 (slot 2): the TPM was cleared: …", "  open the disk with …")
-//	s.opensWith(t, b.recovery)
+//	s.opensWith(t, b.recovery, nil)
 //
 // Those named TestFull start whole machines with firmware and a kernel:
 //
-//	go test -tags e2e -run TestFull ./test/attack
+//	make setup build
+//	STEK_CACHE=~/.cache/stek go test -tags e2e -timeout 3h -v -run TestFull ./test/attack
 //
 // Nothing here may weaken a check of the project to make an attack easier to write.
 package attack

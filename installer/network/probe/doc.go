@@ -1,8 +1,8 @@
 // Package probe tests a connection stage by stage, so that a technician learns
 // which stage fails and what to do about it before leaving the site.
 //
-//	carrier → association → address → duplicate → gateway      of each link
-//	dns → portal → clock → proxy → mtu → tunnel → service      of all of them together
+//	carrier → association → address → duplicate-address → gateway    of each link
+//	dns → portal → clock → proxy → path-mtu → vpn → service          of all of them together
 //
 // Each stage has one verdict: passed, failed or skipped, what it saw, how long it
 // took, and what to do. A stage whose ground is missing is skipped, so that one
@@ -17,6 +17,11 @@
 // The package changes nothing: no address, no route, no lease, no clock. With
 // Want.Offline it sends no packet at all. It never puts a password, a key or a
 // proxy's login into a verdict.
+//
+// A further stage is a name in verdict.go and a function of its own, which run.go names in
+// link or in boxStages; its faults and what to do about each are in fault.go, and what it
+// needs to be told is a field of Want, which package network fills from the answers. Its
+// test stands in test/network, in namespaces with a real server that misbehaves.
 //
 //	report := probe.Run(ctx, want, probe.Host())
 //	if v, failed := report.Failed(); failed {
