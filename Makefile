@@ -49,7 +49,7 @@ e2e: setup build ## the short tests on virtual boxes
 	go test -tags e2e -count 1 -timeout 80m -v -skip TestFull ./test/e2e
 	go test -tags e2e -count 1 -timeout 20m -v -skip TestFull ./test/bootchain
 
-e2e-full: setup build ## every test on virtual boxes, and the node in namespaces
+e2e-full: setup build ## what make test leaves out: virtual boxes, a node in namespaces
 	go test -tags e2e -count 1 -timeout 6h -v ./test/e2e
 	go test -tags e2e -count 1 -timeout 60m -v ./test/bootchain
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack

@@ -75,6 +75,8 @@
 //	                stek/preseed.url                 a person, instead: where to fetch it
 //	                stek/secrets.key, *.minisig      a person: opens the secrets file, whose
 //	                                                 name the answers give; signatures
+//	                stek/*.conf, .pem, .crt, .key    a person: a tunnel and certificates, which
+//	                                                 the screens offer
 //	                stek/answers.yaml                onbox, for a person who saves what was
 //	                                                 typed; no installation reads it
 //	                stek/journal/SERIAL.jsonl        Run: which steps are done, and the identities

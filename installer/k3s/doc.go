@@ -3,7 +3,8 @@
 //
 // Rendering is pure: Render returns the files that belong on the private volume,
 // RootFiles those that are the same on every box and belong in the image. Readiness
-// is asked from the API server with the node's own admin kubeconfig.
+// is asked from the API server with what k3s gave the node: a server's admin kubeconfig,
+// an agent's kubelet credentials.
 //
 // The node has an address of its own on a dummy interface, which no cable, radio
 // or DHCP server can take away. k3s refuses to start without a default route and

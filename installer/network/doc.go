@@ -24,7 +24,8 @@
 //   - No secret is in a file that others can read. Keys of WireGuard are credentials
 //     in /etc/credstore, which systemd hands to networkd alone; everything of
 //     wpa_supplicant and the proxy's login are in files of mode 0600.
-//   - Nothing waits for a network: a node without one becomes Ready.
+//   - Nothing waits for a network: a server without one becomes Ready, and so does an agent
+//     whose server has once given it credentials.
 //   - The tunnel never takes all traffic (package preseed refuses that): a time server
 //     must stay reachable outside it, since WireGuard refuses a clock that went backwards.
 //

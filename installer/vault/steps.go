@@ -46,7 +46,7 @@ type Step struct {
 //
 //	provisional ──opened──▶ stays, and a candidate is enrolled beside it
 //	candidate   ──opened──▶ bound, and the older slots are removed
-//	candidate   ──an older one opened──▶ removed, a new one is enrolled
+//	candidate   ──an older one opened──▶ removed, and enrolled anew if that is provisional
 //	candidate   ──no TPM slot opened, a newer candidate is there──▶ removed
 //	bound       ──a newer one opened──▶ removed
 //

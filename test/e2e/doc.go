@@ -9,8 +9,9 @@
 //
 // A test makes a site (newSite: a stick, a disk, a TPM, answers), switches a box on
 // (powerOn), waits for what its console says (phase), and asks it by a login or through the
-// cluster. What is left of a box that failed goes to the folder STEK_ARTIFACTS, if it is
-// set; STEK_VM_ACCEL chooses kvm or tcg where the probe of package vm should not.
+// cluster. The logs of a box that failed go to the folder STEK_ARTIFACTS (stek-artifacts in
+// the temporary folder, if it is not set); STEK_VM_ACCEL chooses kvm or tcg where the probe
+// of package vm should not.
 //
 // They must never fake a part of a box to get at a state more quickly: it is brought
 // there by what a person, a power cut or a thief would do.

@@ -6,7 +6,7 @@
 // release that the product's image is made of: in a change root where no kernel is
 // needed, and in a virtual box where dm-crypt is.
 //
-//	go test -tags e2e -run TestFull ./test/interop
+//	go test -tags e2e -timeout 60m -run TestFull ./test/interop
 //
 // The tests must never hand a volume to a tool in another form than the one that a
 // person would find on a disk.

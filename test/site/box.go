@@ -58,7 +58,7 @@ func (b *Box) WaitEnrolled(ctx context.Context) (vm.Match, error) {
 	return b.expect(ctx, installWithin, `starts again from the stick now`)
 }
 
-// WaitOpened waits until systemd of a started node speaks: its disk is open.
+// WaitOpened waits until stage1 says what has opened the disk.
 func (b *Box) WaitOpened(ctx context.Context) (vm.Match, error) {
 	return b.expect(ctx, startWithin, `volume opened by (\S+) \(slot (\d+)\)`)
 }

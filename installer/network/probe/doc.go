@@ -19,9 +19,10 @@
 // proxy's login into a verdict.
 //
 // A further stage is a name in verdict.go and a function of its own, which run.go names in
-// link or in boxStages; its faults and what to do about each are in fault.go, and what it
+// link (and verdict.go in linkStages) or in boxStages, and in fromAfar if it asks somebody
+// behind the gateway. Its faults and what to do about each are in fault.go, and what it
 // needs to be told is a field of Want, which package network fills from the answers. Its
-// test stands in test/network, in namespaces with a real server that misbehaves.
+// tests are cases of TestStages: a site in namespaces (package lan), with one thing broken.
 //
 //	report := probe.Run(ctx, want, probe.Host())
 //	if v, failed := report.Failed(); failed {
