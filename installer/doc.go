@@ -41,7 +41,7 @@
 //	systemd-stub   measures the UKI into PCR 11 and starts the kernel in it
 //	stage1         /init, which is this program: loads modules, finds the booted disk,
 //	               measures enter-initrd, gives the try back, opens state (on a stick
-//	               there is none), caps PCR 11, verifies the root, lays state over it
+//	               there is none), caps PCR 11, mounts the root by dm-verity, lays state over it
 //	systemd        the root's init; one of the two columns below is started
 //
 //	on a stick: stek-install                    on an installed disk

@@ -33,6 +33,10 @@ const (
 
 const fatOptions = "umask=077,shortname=mixed,errors=remount-ro"
 
+// ofTheImage is what a disk's boot partition has of the stick's: nothing that a person, or
+// another system, has put there. What makes it bootable is not among it and comes last.
+var ofTheImage = []string{"EFI/systemd/systemd-bootx64.efi", "loader/loader.conf"}
+
 // makeESP makes the boot partition with everything but what makes it bootable.
 func makeESP(ctx context.Context, r *run) error {
 	device := r.partition(disk.ESP)
@@ -53,25 +57,18 @@ func makeESP(ctx context.Context, r *run) error {
 				return err
 			}
 		}
-		return fs.WalkDir(os.DirFS(r.site.StickESP), ".", func(p string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return on(TheStick, err)
-			}
-			if d.IsDir() {
-				if strings.EqualFold(p, "stek") || strings.EqualFold(p, "loader/keys") {
-					return fs.SkipDir // answers, reports and keys stay on the stick
-				}
-				return nil
-			}
-			if strings.EqualFold(path.Dir(p), "EFI/BOOT") || strings.EqualFold(path.Dir(p), "EFI/Linux") || strings.HasSuffix(p, "random-seed") {
-				return nil // the first two come last, the third is this medium's own
-			}
-			if err := copyFile(filepath.Join(r.site.StickESP, filepath.FromSlash(p)), filepath.Join(dir, filepath.FromSlash(p))); err != nil {
-				return fmt.Errorf("copying %s to the boot partition: %w", p, err)
-			}
-			return nil
-		})
+		return copyOfTheImage(r.site.StickESP, dir)
 	})
+}
+
+func copyOfTheImage(stick, dir string) error {
+	for _, name := range ofTheImage {
+		p := filepath.FromSlash(name)
+		if err := copyFile(filepath.Join(stick, p), filepath.Join(dir, p)); err != nil {
+			return fmt.Errorf("copying %s to the boot partition: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // writeKeymap leaves the layout of the keyboard where stage1 finds it before it asks

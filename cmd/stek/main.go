@@ -140,8 +140,8 @@ func command() *cobra.Command {
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stek",
-		Short: "Turn a Raspberry Pi or an x86 box into an encrypted k3s node",
-		Long: `stek turns a Raspberry Pi or an x86 box into an encrypted k3s node of a fleet.
+		Short: "Turn an x86 box into an encrypted k3s node",
+		Long: `stek turns an x86 box into an encrypted k3s node of a fleet.
 
 An image is built on a computer, written to a stick with an answer file, and installs
 a box unattended. The same program is the installer, the first process of the box, and

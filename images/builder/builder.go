@@ -171,6 +171,9 @@ func (o *Options) complete() error {
 	if o.Keys == "" {
 		missing = append(missing, errors.New("name the folder with the signing keys; it is made when it is not there"))
 	}
+	if o.Locked && o.Lock == "" {
+		missing = append(missing, errors.New("name the lock that nothing may differ from, such as --lock images/components.lock"))
+	}
 	if o.Stek == "" {
 		self, err := os.Executable()
 		if err != nil {

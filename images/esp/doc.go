@@ -1,9 +1,8 @@
 // Package esp fills the EFI system partition of an image: the boot loader, the
 // unified kernel image, systemd-boot's settings, and the folder in which people and
-// boxes exchange files. The partition of an installed disk is a copy that package
-// installer makes, without the Secure Boot keys and the folder stek, and with a counter in
-// the name of the kernel image (package bootcount). What people put elsewhere on the stick
-// is copied with it.
+// boxes exchange files. The partition of an installed disk is made by package installer
+// from these files alone, without the Secure Boot keys, and with a counter in the name of the
+// kernel image (package bootcount). What people put on the stick stays there.
 //
 //	EFI/BOOT/BOOTX64.EFI             systemd-boot, where firmware looks by itself
 //	EFI/systemd/systemd-bootx64.efi  the same, for a boot entry of its own

@@ -17,7 +17,7 @@
 //
 // A PIN or a passphrase that the answers chose is asked for before that, with PCR 11 open.
 // Each of these questions waits a quarter of an hour. That for a new PIN, which comes after
-// the recovery key where the slot has to be made anew, waits two minutes; without an answer
+// the recovery key or a passphrase where the slot has to be made anew, waits two minutes; without an answer
 // the box starts, and asks again at the next start. Where nobody answers, and where the header is
 // damaged, the volume is another or the root does not verify, the screen says why and what
 // to do, and the machine restarts after a minute and tries again.

@@ -182,8 +182,8 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 		a.refresh()
 		a.findingsIntoSight()
 	case scannedMsg:
-		a.st.scanning, a.st.scanned = false, true
-		if a.st.networks = msg.networks; msg.err != nil {
+		a.st.heard(msg.networks, msg.err)
+		if msg.err != nil {
 			a.st.notice = msg.err.Error()
 		}
 		a.refresh()

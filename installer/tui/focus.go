@@ -69,10 +69,10 @@ func (a *app) intoSight() {
 }
 
 // findingsIntoSight scrolls to what is found below the button with the focus, which stays in
-// sight itself. Somebody who has gone on to a field is left there.
+// sight itself. Somebody who has gone on to a field, or to another page, is left there.
 func (a *app) findingsIntoSight() {
 	body, focused := a.height-4, -1
-	if a.rows[a.focus].kind != button {
+	if a.page().id != "network" || a.focus >= len(a.rows) || a.rows[a.focus].kind != button {
 		return
 	}
 	for i, l := range a.draw(a.width) {

@@ -276,11 +276,10 @@ func (l *lines) pressed(r row) action {
 		}
 		l.st.Inventory = inv
 	case scanNetworks:
-		var err error
-		if l.st.networks, err = l.st.Scan(l.ctx); err != nil {
+		networks, err := l.st.Scan(l.ctx)
+		if l.st.heard(networks, err); err != nil {
 			l.say("! %v", err)
 		}
-		l.st.scanned = true
 	case testNetwork:
 		answers, err := l.st.answers()
 		if err == nil {

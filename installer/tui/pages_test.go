@@ -227,6 +227,11 @@ func TestWiFi(t *testing.T) {
 	}
 	a.Update(scannedMsg{networks: found})
 	golden.Check(t, filepath.Join("frames", "wifi-en-120x60-unicode.txt"), plain(a))
+	a.Update(scannedMsg{err: errors.New("the radio is switched off")})
+	if page := plain(a); strings.Contains(page, a.st.t("wifi.nothing")) || !strings.Contains(page, "the radio is switched off") {
+		t.Errorf("nobody could look, and the page says\n%s", page)
+	}
+	a.Update(scannedMsg{networks: found})
 	choose(t, a, "Kas 7")
 	typeInto(t, a, wifi+".psk", "short")
 	if got := a.rows[a.focus].fault; got == "" || strings.Contains(plain(a), "short") {

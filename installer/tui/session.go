@@ -84,7 +84,7 @@ type state struct {
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
 	scanning bool
-	scanned  bool // once at least
+	scanned  bool // the last time without a fault
 	testing  bool
 	tested   int // draft.changed when the test began
 	verdicts []probe.Verdict

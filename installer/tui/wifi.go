@@ -7,6 +7,7 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
@@ -22,6 +23,11 @@ var wireless = way{id: "wifi",
 		return known && key.Built && slices.ContainsFunc(st.Inventory.NICs, func(n hardware.NIC) bool { return n.Type == string(preseed.Wireless) })
 	},
 	rows: wifiRows,
+}
+
+// heard keeps what a scan found. One that failed says nothing of what is in reach.
+func (st *state) heard(networks []probe.Network, err error) {
+	st.networks, st.scanning, st.scanned = networks, false, err == nil
 }
 
 func wifiRows(st *state) []row {

@@ -59,7 +59,7 @@ func NewStick(t *testing.T) *Stick {
 	m, err := content()
 	must(t, err)
 	s := &Stick{ESP: t.TempDir(), Root: filepath.Join(t.TempDir(), "root")}
-	for name, b := range map[string][]byte{installer.UKIPath: m.uki, "EFI/BOOT/BOOTX64.EFI": m.loader, "loader/loader.conf": []byte("timeout 0\n")} {
+	for name, b := range map[string][]byte{installer.UKIPath: m.uki, "EFI/BOOT/BOOTX64.EFI": m.loader, "EFI/systemd/systemd-bootx64.efi": m.loader, "loader/loader.conf": []byte("timeout 0\n")} {
 		path := filepath.Join(s.ESP, name)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, b, 0o644))
