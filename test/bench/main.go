@@ -1,7 +1,8 @@
 // Command bench measures what stek promises to be fast at, side by side with what a
 // careful person would use instead, in one run on one machine:
 //
-//	go run ./test/bench copy     the installer's verified copy, against dd with fsync
+//	go run ./test/bench copy     the installer's verified copy, against dd with fsync, to
+//	                             this machine's disk and to one as slow as a card
 //	go run ./test/bench unlock   token to mapped device, against systemd-cryptsetup
 //	go run ./test/bench start    kernel to switch_root, against Debian's dracut, and
 //	                             power-on to Ready, against no encryption at all
@@ -47,7 +48,10 @@ func run(ctx context.Context, args []string) error {
 	fmt.Println(machine())
 	switch args[0] {
 	case "copy":
-		return benchCopy(ctx, *dir, *size, *runs)
+		if err := benchCopy(ctx, *dir, *size, *runs); err != nil {
+			return err
+		}
+		return benchCopyToCard(ctx, *dir, *runs)
 	case "unlock":
 		return benchUnlock(ctx, *dir, *runs)
 	case "start":

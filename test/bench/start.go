@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/stage1"
 	"github.com/stek-edge/stek/test/debian"
 	"github.com/stek-edge/stek/test/site"
@@ -25,6 +26,8 @@ import (
 //     the same volume by the same TPM and goes over to the same root, without verifying it;
 //   - a disk without any encryption, with that kernel and initramfs, and in one ext4 the
 //     same root, configuration and cluster.
+//
+// In the end the box starts once more without k3s, to see what memory it uses by then.
 //
 // Up to switch_root both sides are read from the clock that the kernel starts, Debian's up
 // to the first program of the root; up to Ready it is the time from power-on until the
@@ -95,7 +98,57 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	median, least, most = ratios(ready, plainReady)
 	fmt.Printf("power-on to Ready, in a virtual box\n  no encryption        %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 1.10\n",
 		plainReady, ready, median, least, most)
+	used, err := memoryBeforeK3s(ctx, s)
+	if err != nil {
+		return fmt.Errorf("looking at the memory before k3s: %w", err)
+	}
+	fmt.Printf("memory in use on a box that has started everything but k3s\n  stek %s; the aim is %s\n", hardware.Size(used), hardware.Size(aimMemory))
 	return nil
+}
+
+// aimMemory is what a box should use at most before k3s starts, bytes.
+const aimMemory = 90e6
+
+// memoryBeforeK3s starts the box with k3s held back, and gives the memory, in bytes, that
+// the kernel could not hand out anew (proc(5): MemTotal less MemAvailable).
+func memoryBeforeK3s(ctx context.Context, s *site.Site) (uint64, error) {
+	const hold = "/etc/systemd/system/k3s.service.d/held.conf"
+	box, err := s.PowerOnAs(ctx, s.WithoutStick())
+	if err != nil {
+		return 0, err
+	}
+	defer box.Close()
+	if err := box.LogIn(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := box.Run(ctx, `mkdir -p $(dirname `+hold+`) && printf '[Unit]\nConditionPathExists=/held\n' >`+hold+` && sync`); err != nil {
+		return 0, err
+	}
+	if err := box.PowerCut(); err != nil {
+		return 0, err
+	}
+	if box, err = s.PowerOnAs(ctx, s.WithoutStick()); err != nil {
+		return 0, err
+	}
+	defer box.Close()
+	if err := box.LogIn(ctx); err != nil {
+		return 0, err
+	}
+	for _, command := range []string{
+		"timeout 300 systemctl is-system-running --wait || true",
+		"systemctl show k3s --property=ConditionResult | grep -x ConditionResult=no",
+		"rm " + hold + " && sync",
+	} {
+		if _, err := box.Run(ctx, command); err != nil {
+			return 0, err
+		}
+	}
+	out, err := box.Run(ctx, "awk '/^MemTotal/ {t=$2} /^MemAvailable/ {a=$2} END {print t-a}' /proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	kib, err := strconv.ParseUint(strings.TrimSpace(out), 10, 64)
+	return kib << 10, err
 }
 
 // kernelOptions are those that both sides have.

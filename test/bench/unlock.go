@@ -38,20 +38,29 @@ func benchUnlock(ctx context.Context, dir string, rounds int) error {
 	if err != nil {
 		return err
 	}
+	sides, err := printed(result)
+	if err != nil {
+		return err
+	}
+	median, least, most := ratios(sides["stek"], sides["systemd"])
+	fmt.Printf("token to mapped device, in a virtual box\n  systemd-cryptsetup   %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 0.40, the limit 1.00\n",
+		sides["systemd"], sides["stek"], median, least, most)
+	return nil
+}
+
+// printed are the times that a program in a guest printed, by the side that took them.
+func printed(result guest.Result) (map[string]figures, error) {
 	if result.Exit != 0 {
-		return fmt.Errorf("in the guest: exit status %d\n%s%s", result.Exit, result.Stdout, result.Stderr)
+		return nil, fmt.Errorf("in the guest: exit status %d\n%s%s", result.Exit, result.Stdout, result.Stderr)
 	}
 	sides := map[string]figures{}
 	for line := range strings.Lines(string(result.Stdout)) {
 		side, took, _ := strings.Cut(strings.TrimSpace(line), " ")
 		ns, err := strconv.ParseInt(took, 10, 64)
 		if err != nil {
-			return fmt.Errorf("the guest printed %q", line)
+			return nil, fmt.Errorf("the guest printed %q", line)
 		}
 		sides[side] = append(sides[side], time.Duration(ns))
 	}
-	median, least, most := ratios(sides["stek"], sides["systemd"])
-	fmt.Printf("token to mapped device, in a virtual box\n  systemd-cryptsetup   %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 0.40, the limit 1.00\n",
-		sides["systemd"], sides["stek"], median, least, most)
-	return nil
+	return sides, nil
 }

@@ -13,6 +13,7 @@ import (
 
 // airImage is an image whose boxes have a radio, and an access point "Kas 7" in reach:
 // both are the kernel's simulation (testdata/air), started before anything else looks.
+// /usr/lib/air/on and off switch it (hall) and a second one, "Kas 8" (spare).
 func airImage(t *testing.T) string {
 	t.Helper()
 	_, image, err := site.BuildVariant(t.Context(), "../..", "stek-air",
@@ -61,28 +62,52 @@ func (b *testBox) findsNetwork(t *testing.T) {
 	t.Fatal("no network in reach")
 }
 
-// TestFullWiFi installs a box from an answer file with a WiFi network, and it is on that
-// network at its first start and after a power cut, with the key in a file that only root
+// TestFullWiFi installs a box from an answer file with two WiFi networks. It is on the
+// preferred one at its first start and after a power cut, goes over to the other when that
+// one's access point goes away, and returns to it. The keys are in files that only root
 // reads.
 func TestFullWiFi(t *testing.T) {
 	ctx := t.Context()
-	s := newSite(t, site.Options{Image: airImage(t),
-		Network: `{country: NL, links: [{name: hall, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house 7"}}]}`})
+	s := newSite(t, site.Options{Image: airImage(t), Network: `{country: NL, links: [
+		{name: spare, priority: 50, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house 8"}},
+		{name: hall, priority: 10, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house 7"}}]}`})
 	box := powerOn(t, s, s.Machine)
 	phase(t, "installed", func() (vm.Match, error) { return box.WaitInstalled(ctx) })
 	for range 2 {
 		phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
 		must(t, box.LogIn(ctx))
-		if addresses := box.run(t, "ip -br -4 address show wifi0"); !strings.Contains(addresses, "10.9.0.") {
-			t.Errorf("the radio has the addresses %s", addresses)
-		}
+		box.onRadio(t, "Ready", "10.9.0.", time.Minute)
 		if test, err := box.Run(ctx, "stek network test"); !strings.Contains(test, "passed   association") {
 			t.Errorf("stek network test: %v\n%s", err, test)
 		}
 		box.hides(t, "glass house 7")
+		box.hides(t, "glass house 8")
+
+		box.run(t, "/usr/lib/air/on spare")
+		box.run(t, "/usr/lib/air/off hall")
+		box.onRadio(t, "the preferred network is gone", "10.8.0.", 3*time.Minute)
+		box.run(t, "/usr/lib/air/on hall")
+		box.onRadio(t, "the preferred network is back", "10.9.0.", 6*time.Minute)
 		must(t, box.PowerCut())
 		box = powerOn(t, s, s.WithoutStick())
 	}
+}
+
+// onRadio waits until the radio has one address, of that network, and the way out of the
+// box goes through it.
+func (b *testBox) onRadio(t *testing.T, when, network string, within time.Duration) {
+	t.Helper()
+	var addresses, routes string
+	for began := time.Now(); time.Since(began) < within; time.Sleep(2 * time.Second) {
+		addresses = b.run(t, "ip -br -4 address show wifi0")
+		routes = b.run(t, "ip -4 route show default")
+		if strings.Contains(addresses, network) && strings.Count(addresses, "/24") == 1 && strings.HasPrefix(routes, "default via "+network+"1 dev wifi0 ") {
+			t.Logf("%s: on %s0 after %.0f s", when, network, time.Since(began).Seconds())
+			return
+		}
+	}
+	t.Fatalf("%s: not on %s0 within %v:\n%s%s%s", when, network, within, addresses, routes,
+		b.run(t, "journalctl --no-pager -b -u systemd-networkd -u 'wpa_supplicant*' | tail -60"))
 }
 
 // hides: a secret of the network is in no log, no list of processes and no file that

@@ -142,23 +142,34 @@ func (s *Site) HTTP(t testing.TB, at string, handler http.Handler) {
 	t.Cleanup(func() { server.Close() })
 }
 
-// Proxy is an HTTP proxy that connects to where connect says. login is "user:password",
-// or "" when anybody may use it.
+// Proxy is an HTTP proxy of the site that connects to where CONNECT says. login is
+// "user:password", or "" when anybody may use it.
 func (s *Site) Proxy(t testing.TB, at, login string) {
 	t.Helper()
-	s.HTTP(t, at, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.HTTP(t, at, Proxy(login, func(to string) (far net.Conn, err error) {
+		err = s.run(func() (err error) {
+			far, err = net.DialTimeout("tcp", to, 3*time.Second)
+			return err
+		})
+		return far, err
+	}))
+}
+
+// Proxy answers CONNECT (RFC 9110, section 9.3.6) with a connection that dial makes.
+func Proxy(login string, dial func(to string) (net.Conn, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("Authorization", r.Header.Get("Proxy-Authorization"))
 		if user, password, ok := r.BasicAuth(); login != "" && (!ok || user+":"+password != login) {
 			w.Header().Set("Proxy-Authenticate", `Basic realm="site"`)
 			w.WriteHeader(http.StatusProxyAuthRequired)
 			return
 		}
-		var far net.Conn
-		err := s.run(func() (err error) {
-			far, err = net.DialTimeout("tcp", r.Host, 3*time.Second)
-			return err
-		})
-		if r.Method != http.MethodConnect || err != nil {
+		if r.Method != http.MethodConnect {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		far, err := dial(r.Host)
+		if err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
@@ -170,7 +181,7 @@ func (s *Site) Proxy(t testing.TB, at, login string) {
 		_, _ = io.WriteString(near, "HTTP/1.1 200 Connection established\r\n\r\n")
 		go func() { _, _ = io.Copy(far, near); far.Close() }()
 		go func() { _, _ = io.Copy(near, far); near.Close() }()
-	}))
+	})
 }
 
 // Listen opens a TCP port of the site.

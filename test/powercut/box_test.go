@@ -117,7 +117,9 @@ func newBox(t *testing.T, s *site.Site) *box {
 	b.rootSize = root.Size
 	b.root, err = sum(f, root.Start, root.Size)
 	must(t, err)
-	planned, err := disk.Plan(diskSize, 512, "amd64", b.root[:], disk.IDs{})
+	ids, err := disk.NewIDs(rand.Reader) // whatever they are, the places are the same
+	must(t, err)
+	planned, err := disk.Plan(diskSize, 512, "amd64", b.root[:], ids)
 	must(t, err)
 	state, _ := planned.Part(disk.State)
 	b.headerEnd = state.Start + headerSize

@@ -80,7 +80,7 @@ func New(ctx context.Context, o Options) (*Site, error) {
 		return nil, err
 	}
 	if !o.Silent {
-		if err := s.Answer(ctx, s.answers()); err != nil {
+		if err := s.Answer(ctx, s.AnswerFile()); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +104,8 @@ func New(ctx context.Context, o Options) (*Site, error) {
 // Fatal are console lines after which waiting for an installation or a start is no use.
 var Fatal = []string{`This machine was not installed`, `This machine cannot start`}
 
-// answers is the site's answer file.
-func (s *Site) answers() string {
+// AnswerFile is the text of the site's answer file.
+func (s *Site) AnswerFile() string {
 	pin := ""
 	if s.PIN != "" {
 		pin = fmt.Sprintf("  tpm2: {pin: %q}\n", s.PIN)
@@ -133,6 +133,15 @@ func (s *Site) Answer(ctx context.Context, text string) error {
 		return err
 	}
 	return s.stek(ctx, "image", "customize", s.Stick, "--preseed", file)
+}
+
+// AnswerFrom puts a file on the stick that says where the answers are fetched from.
+func (s *Site) AnswerFrom(ctx context.Context, text string) error {
+	file := filepath.Join(s.Dir, "preseed.url")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err
+	}
+	return s.stek(ctx, "image", "customize", s.Stick, "--preseed-url", file)
 }
 
 // Fetch reads a file from the stick, as a person would on a laptop.

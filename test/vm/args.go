@@ -105,6 +105,9 @@ func (m Machine) diskArgs() []string {
 	}
 	port := 0 // of the six of the chipset's own AHCI controller
 	for _, d := range m.Disks {
+		if d.throttled() {
+			a = append(a, "-object", fmt.Sprintf("throttle-group,id=%s,x-bps-read=%d,x-bps-write=%d", d.rates(), d.ReadRate, d.WriteRate))
+		}
 		a = append(a, "-blockdev", d.blockdev())
 		if d.Unplugged {
 			continue
@@ -131,6 +134,9 @@ func (d Disk) blockdev() string {
 	if faults := d.badSectors(); faults != nil {
 		image = map[string]any{"driver": "blkdebug", "image": image, "inject-error": faults}
 	}
+	if d.throttled() {
+		image = map[string]any{"driver": "throttle", "throttle-group": d.rates(), "file": image}
+	}
 	node := map[string]any{
 		"driver": d.Format, "node-name": d.Name, "file": image, "discard": "unmap", "read-only": d.ReadOnly,
 		"cache": map[string]any{"no-flush": !d.Flushes},
@@ -141,6 +147,10 @@ func (d Disk) blockdev() string {
 	}
 	return string(text)
 }
+
+func (d Disk) throttled() bool { return d.ReadRate > 0 || d.WriteRate > 0 }
+
+func (d Disk) rates() string { return "rates-" + d.Name }
 
 // badSectors are the errors that QEMU's blkdebug injects: from the start on, every time.
 func (d Disk) badSectors() []any {

@@ -33,6 +33,7 @@ func TestArgs(t *testing.T) {
 			{Path: image, Bus: SCSI, Model: "Disk B"}, {Name: "later", Path: image, Bus: USB, Unplugged: true},
 		}}, TCG},
 		{"worn", Machine{Disks: []Disk{{Path: image, BadWrite: 64 << 20}}}, TCG},
+		{"slow", Machine{Disks: []Disk{{Path: image, ReadRate: 80e6, WriteRate: 20e6}}}, TCG},
 		{"network", Machine{NICs: []NIC{
 			{Wire: &Wire{}, MAC: "52:54:00:00:00:01"}, {User: &UserNetwork{Forwards: []string{"tcp:127.0.0.1:8080-:80"}}},
 			{Raw: "tap,ifname=t0,script=no", Model: "e1000e"},

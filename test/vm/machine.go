@@ -60,6 +60,9 @@ type Disk struct {
 	// BadRead and BadWrite are bytes from the start of the disk: reading or writing the
 	// sector there fails, as on a worn disk. 0: none.
 	BadRead, BadWrite int64
+	// ReadRate and WriteRate are what the disk does at most, bytes per second. 0: as the
+	// machine below it.
+	ReadRate, WriteRate int64
 }
 
 // Machine describes a box. Its zero value with a Dir is a box with 1 GiB of memory, two
