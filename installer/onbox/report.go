@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/stek-edge/stek/images/fat"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
@@ -20,13 +24,14 @@ import (
 // was planned, every event, and the answers with the secrets taken out. It is
 // written as things happen, so that a machine that fails half-way has one too. A
 // stick that is full or worn does not stop an installation. When the stick is gone in
-// the end, the report goes to the disk's boot partition, if there is one by then.
+// the end, the report goes to the disk's boot partition, as soon as the disk is divided.
 type report struct {
 	dir    string // on the stick
 	folder string // the same place, as a person finds it on a medium
 	events *os.File
 	told   []byte // the events once more, for another medium
 	target string // device of the disk's boot partition, once there is a plan
+	empty  bool   // that partition was made just now, and has no file system yet
 	faults []error
 }
 
@@ -79,8 +84,13 @@ func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
 
 // event appends one event. Progress is left out: it would wear the stick for nothing.
 func (r *report) event(e installer.Event) {
-	if e.Kind == installer.StepProgress {
+	switch {
+	case e.Kind == installer.StepProgress:
 		return
+	case e.Step == installer.StepPartition:
+		r.empty = e.Kind == installer.StepDone
+	case e.Step == installer.StepESP:
+		r.empty = false
 	}
 	b, err := json.Marshal(e)
 	if err == nil {
@@ -131,8 +141,10 @@ func (r *report) failed(outcome error) {
 	}
 }
 
-// leaveOnDisk writes the report to the boot partition of the disk. Before the
-// step that makes that partition there is none, and mounting it fails.
+// leaveOnDisk writes the report to the boot partition of the disk. Where the step that
+// makes its file system has not begun, one is made here for the report: that step makes
+// another, and without a boot loader nothing starts from it. Before the disk is divided
+// there is no place.
 func (r *report) leaveOnDisk(outcome error) (err error) {
 	if r.target == "" {
 		return errors.New("there was no plan")
@@ -142,11 +154,30 @@ func (r *report) leaveOnDisk(outcome error) (err error) {
 		return err
 	}
 	defer os.Remove(dir)
+	if r.empty {
+		if err := formatForReport(r.target); err != nil {
+			return err
+		}
+	}
 	if err := unix.Mount(r.target, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil {
 		return fmt.Errorf("mounting %s: %w", r.target, err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
 	return r.leave(filepath.Join(dir, filepath.FromSlash(r.folder)), outcome, true)
+}
+
+// formatForReport makes a file system without any program of the system's: they lie on the
+// stick, which is gone.
+func formatForReport(device string) error {
+	f, err := os.OpenFile(device, os.O_RDWR|unix.O_EXCL, 0)
+	if err != nil {
+		return err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = fat.Format(f, size, true, fat.Options{Label: disk.ESPLabel, Serial: rand.Uint32(), Time: time.Now()})
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // leave writes the result to a folder, and the events as well where they are not yet.

@@ -1,11 +1,13 @@
 package onbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -89,12 +91,45 @@ func TestReportWithoutAStick(t *testing.T) {
 	}
 	r := newReport(esp, &hardware.Inventory{})
 	r.plan(&installer.Plan{Disk: installer.DiskPlan{Chosen: hardware.Disk{Path: filepath.Join(esp, "none")}}}, &preseed.Answers{})
+	r.event(installer.Event{Kind: installer.StepDone, Step: installer.StepPartition})
 	r.event(installer.Event{Kind: installer.StepFailed, Step: "root"})
 	if where := r.close(errors.New("the stick is gone")); where != "the report could not be written anywhere: take a picture of this screen" {
 		t.Errorf("%q", where)
 	}
 	if len(r.faults) == 0 || !strings.Contains(string(r.told), `"step":"root"`) {
 		t.Errorf("faults %v, told %s", r.faults, r.told)
+	}
+}
+
+// The boot partition takes a report before the step that fills it has begun, and is not
+// made anew from then on.
+func TestReportOnAnEmptyPartition(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		events []installer.Event
+		empty  bool
+	}{
+		{"not divided yet", []installer.Event{{Kind: installer.StepStarted, Step: installer.StepPartition}}, false},
+		{"divided", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, true},
+		{"divided in an earlier try", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, false},
+		{"its file system is being made", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepESP}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &report{}
+			for _, e := range tt.events {
+				r.event(e)
+			}
+			if r.empty != tt.empty {
+				t.Errorf("empty is %v, want %v", r.empty, tt.empty)
+			}
+		})
+	}
+	device := filepath.Join(t.TempDir(), "partition")
+	must(t, os.WriteFile(device, bytes.Repeat([]byte("what was there before "), 4<<20), 0o600)) // 88 MiB
+	must(t, formatForReport(device))
+	out, err := exec.Command("fsck.fat", "-n", device).CombinedOutput()
+	if err != nil {
+		t.Errorf("fsck.fat: %v: %s", err, out)
 	}
 }
 

@@ -4,11 +4,10 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stek-edge/stek/images/builder"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/vm"
@@ -19,21 +18,22 @@ import (
 func TestFullMedia(t *testing.T) {
 	const notInstalled = `This machine was not installed`
 	const inRoot = 1<<20 + 1<<30 + 64<<20 // behind the table, the boot partition of 1 GiB, and the first of the root
+	stick, disk := func(s *site.Site) string { return s.Stick }, func(s *site.Site) string { return s.Disk }
 	for _, c := range []struct {
-		name    string
-		change  func(s *site.Site)
-		pull    string   // the disk that is pulled while the root is copied
-		says    []string // on the console, in this order
-		onStick bool     // the report is on the stick, and says failed
+		name   string
+		change func(s *site.Site)
+		pull   string                    // the disk that is pulled while the root is copied
+		says   []string                  // on the console, in this order
+		on     func(s *site.Site) string // the medium with the report, which says failed
 	}{
 		{name: "disk with a bad sector",
 			change: func(s *site.Site) { s.Machine.Disks[1].BadWrite = inRoot },
-			says:   []string{`could not copy the root file system.*writing at byte`, `What to do: .*the disk is failing: replace it`, `the report is on the stick`}, onStick: true},
+			says:   []string{`could not copy the root file system.*writing at byte`, `What to do: .*the disk is failing: replace it`, `the report is on the stick`}, on: stick},
 		{name: "disk pulled",
 			change: func(s *site.Site) { s.Machine.Disks[1].Bus = vm.USB }, pull: "disk",
-			says: []string{`could not copy the root file system`, `What to do: check how the disk is fitted`, `the report is on the stick`}, onStick: true},
+			says: []string{`could not copy the root file system`, `What to do: check how the disk is fitted`, `the report is on the stick`}, on: stick},
 		{name: "stick pulled", pull: "stick",
-			says: []string{`could not copy the root file system`, `What to do: put the stick in again and restart the machine`, `take a picture of this screen`}},
+			says: []string{`could not copy the root file system`, `What to do: put the stick in again and restart the machine`, `the report is on the disk's boot partition`}, on: disk},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx := t.Context()
@@ -55,10 +55,8 @@ func TestFullMedia(t *testing.T) {
 				}
 			}
 			must(t, box.PowerCut())
-			if c.onStick {
-				if r := reported(t, s); r.Status != installer.StatusFailed || !strings.Contains(r.Message, "copy the root file system") {
-					t.Errorf("the report says %+v", r)
-				}
+			if r := reported(t, c.on(s)); r.Status != installer.StatusFailed || !strings.Contains(r.Message, "copy the root file system") {
+				t.Errorf("the report says %+v", r)
 			}
 			// What is half there must not start: with the stick out nothing does.
 			m := s.WithoutStick()
@@ -76,12 +74,10 @@ type result struct {
 	Message string           `json:"message"`
 }
 
-// reported is the result that the installer left on the stick.
-func reported(t *testing.T, s *site.Site) (r result) {
+// reported is the result that the installer left on a medium.
+func reported(t *testing.T, medium string) (r result) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "result.json")
-	must(t, s.Fetch(t.Context(), "stek/reports/"+site.BoxSerial+"/result.json", file))
-	b, err := os.ReadFile(file)
+	b, err := builder.ReadFile(medium, "stek/reports/"+site.BoxSerial+"/result.json")
 	must(t, err)
 	must(t, json.Unmarshal(b, &r))
 	return r

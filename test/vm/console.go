@@ -159,8 +159,11 @@ func (c *Console) expect(ctx context.Context, prompt bool, patterns []string) (M
 		}
 		wanted = append(wanted, re)
 	}
-	ctx, cancel := context.WithTimeout(ctx, expectAtMost)
-	defer cancel()
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, expectAtMost)
+		defer cancel()
+	}
 	for {
 		c.mu.Lock()
 		match, state := c.scan(wanted, prompt)
