@@ -11,8 +11,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -61,7 +63,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := vm.Stop(ctx, filepath.Join(d.dir, "box")); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(d.dir); err != nil {
+	if err := clear(d.dir); err != nil {
 		return err
 	}
 	var s *site.Site
@@ -82,6 +84,7 @@ func (d *demo) run(ctx context.Context) error {
 	if d.screen {
 		return attach(box)
 	}
+	fmt.Println("== logs:", box.Logs)
 	go follow(ctx, box)
 	if err := d.phase("install, from power-on", func() error { _, err := box.WaitInstalled(ctx); return err }); err != nil {
 		return err
@@ -93,6 +96,19 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	return d.end(ctx, s, box)
+}
+
+// clear removes the box of the last run, but for its logs: those of one that failed are
+// wanted later than one thinks.
+func clear(dir string) error {
+	before := dir + "-before"
+	if err := os.RemoveAll(before); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, "box"), before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 func (d *demo) phase(name string, do func() error) error {
