@@ -10,17 +10,19 @@ import (
 	"github.com/stek-edge/stek/installer"
 )
 
-// styles are what colours a page, beside its signs: nothing is told by colour alone.
-type styles struct{ title, dim, bold, green, yellow, red lipgloss.Style }
+// styles are what colours a page, beside its signs: nothing is told by colour alone. No
+// text is faint: the kernel's console makes that a grey that nobody reads in daylight, and
+// its plain red is hardly better, so that faults are in the bright one.
+type styles struct{ title, bold, green, yellow, red lipgloss.Style }
 
 func stylesOf(l look) styles {
 	if l.mono {
 		plain := lipgloss.NewStyle()
-		return styles{plain, plain, plain, plain, plain, plain}
+		return styles{plain, plain, plain, plain, plain}
 	}
 	colour := func(c string) lipgloss.Style { return lipgloss.NewStyle().Foreground(lipgloss.Color(c)) }
-	return styles{title: lipgloss.NewStyle().Bold(true), dim: lipgloss.NewStyle().Faint(true), bold: lipgloss.NewStyle().Bold(true),
-		green: colour("2"), yellow: colour("3"), red: colour("1")}
+	bold := lipgloss.NewStyle().Bold(true)
+	return styles{title: bold, bold: bold, green: colour("2"), yellow: colour("3"), red: colour("9")}
 }
 
 // longestLine keeps texts readable on wide terminals.
@@ -109,7 +111,7 @@ func (a *app) drawRow(r row, focused bool, width int) []string {
 		}
 	}
 	if r.note != "" && (focused || r.kind != input) {
-		below(r.note, a.styles.dim)
+		below(r.note, lipgloss.NewStyle())
 	}
 	if r.fault != "" {
 		below("! "+r.fault, a.styles.red)
@@ -187,7 +189,7 @@ func (a *app) frame() string {
 	}
 	head := "stek  " + a.styles.title.Render(title)
 	head += strings.Repeat(" ", max(1, width-ansi.StringWidth(head)-len(where))) + where
-	rule := a.styles.dim.Render(strings.Repeat("─", width))
+	rule := strings.Repeat("─", width)
 
 	body := height - 4
 	lines := a.draw(width)
