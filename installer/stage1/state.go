@@ -162,12 +162,13 @@ func remedyOf(err error) string {
 	return ""
 }
 
-// byTPM is the method that needs nobody. Without a TPM it is a method that says so,
-// not one that is left out: a box that cannot find its TPM must say it.
+// byTPM is the method that needs nobody, or a person with a PIN. Without a TPM it is a
+// method that says so, not one that is left out: a box that cannot find its TPM must say
+// it. Nobody is asked then for a PIN that could open nothing.
 func (s *stage1) byTPM() vault.Method {
-	m := vault.ByTPM{Unsealer: noTPM{s.failed}, PIN: s.asker("PIN of this box:")}
+	m := vault.ByTPM{Unsealer: noTPM{s.failed}, PIN: func(context.Context, int) ([]byte, error) { return nil, nil }}
 	if s.chip != nil {
-		m.Unsealer = s.chip
+		m.Unsealer, m.PIN = s.chip, s.asker("PIN of this box:")
 	}
 	if b, err := os.ReadFile(signatureFile); err == nil {
 		sig, err := tpm.ParseSignatureFile(b)

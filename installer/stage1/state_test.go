@@ -57,17 +57,18 @@ func seat(t *testing.T, answers ...string) (*console.Consoles, *person) {
 // sees waits until the terminal has shown the text.
 func (p *person) sees(t *testing.T, text string) {
 	t.Helper()
-	shown := func() string {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return strings.ReplaceAll(p.screen.String(), "\r", "")
-	}
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(shown(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.shown(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Errorf("the screen does not say %q:\n%s", text, shown())
+			t.Errorf("the screen does not say %q:\n%s", text, p.shown())
 			return
 		}
 	}
+}
+
+func (p *person) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.ReplaceAll(p.screen.String(), "\r", "")
 }
 
 // newVolume makes a volume in an image file.
@@ -91,6 +92,12 @@ func newVolume(t *testing.T, order ...vault.Kind) (*vault.Manager, vault.Recover
 // enrolled gives a volume a key slot for a new TPM.
 func enrolled(t *testing.T, m *vault.Manager, key vault.RecoveryKey) *swtpm.TPM {
 	t.Helper()
+	return enrolledWith(t, m, key, "")
+}
+
+// enrolledWith is enrolled with a PIN, if there is one.
+func enrolledWith(t *testing.T, m *vault.Manager, key vault.RecoveryKey, pin string) *swtpm.TPM {
+	t.Helper()
 	emu := swtpm.Start(t)
 	chip, err := tpm.Open("swtpm:" + emu.Socket)
 	if err != nil {
@@ -98,7 +105,7 @@ func enrolled(t *testing.T, m *vault.Manager, key vault.RecoveryKey) *swtpm.TPM 
 	}
 	defer chip.Close()
 	firmware := tpm.PCRs{7: tpm.ReplayPCR(nil, []byte("firmware"))}
-	if _, err := m.AddTPM2(t.Context(), []byte(key.Reveal()), chip, vault.TPM2Options{Policy: tpm.Policy{Literal: firmware}}); err != nil {
+	if _, err := m.AddTPM2(t.Context(), []byte(key.Reveal()), chip, vault.TPM2Options{Policy: tpm.Policy{Literal: firmware, PIN: pin != ""}, PIN: []byte(pin)}); err != nil {
 		t.Fatal(err)
 	}
 	return emu
@@ -170,6 +177,22 @@ func TestFailedTPMLeavesThePersonAWay(t *testing.T) {
 	}
 	if !s.closed[s.device] || s.chip != nil {
 		t.Error("a chip that gives nothing to anybody counts as open")
+	}
+}
+
+// TestNobodyIsAskedForAPINWithoutATPM: it could open nothing, and a box at which nobody sits
+// would wait for it before it says what is wrong.
+func TestNobodyIsAskedForAPINWithoutATPM(t *testing.T) {
+	m, key := newVolume(t, vault.KindTPM2)
+	enrolledWith(t, m, key, "246810")
+	screen, p := seat(t, key.Reveal())
+	s, _ := machine(t)
+	s.console, s.disk = screen, bootDisk{State: m.Device}
+	_ = s.prepareState(t.Context()) // ends where a kernel would map the volume
+	p.sees(t, "stek: - tpm2 (slot 1): no TPM at /dev/tpmrm0: file does not exist\n")
+	p.sees(t, "stek: volume opened by recovery (slot 0)\n")
+	if strings.Contains(p.shown(), "PIN") {
+		t.Errorf("the screen asks for a PIN:\n%s", p.shown())
 	}
 }
 
