@@ -237,9 +237,14 @@ func keepOlder(name string) error {
 		if _, err := os.Stat(older); err == nil {
 			continue
 		}
-		if err := os.Rename(name, older); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return nil
+		defer f.Close()
+		return durable.Rename(f, name, older)
 	}
 }

@@ -124,11 +124,21 @@ func (e Entry) rename(esp, name string) error {
 	if from == to {
 		return nil
 	}
-	if err := os.Rename(from, to); err != nil {
+	// What a directory of FAT says of a file, Linux writes with the file: without syncing it
+	// the new name may be that of an empty file when the power goes.
+	f, err := os.Open(from)
+	if err == nil {
+		defer f.Close()
+		err = os.Rename(from, to)
+	}
+	if err != nil {
 		if _, there := os.Stat(to); errors.Is(err, fs.ErrNotExist) && there == nil {
 			return nil // done before
 		}
 		return fmt.Errorf("renaming the boot entry %s: %w", e.FileName(), err)
+	}
+	if err := f.Sync(); err != nil {
+		return err
 	}
 	d, err := os.Open(dir)
 	if err != nil {

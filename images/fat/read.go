@@ -164,6 +164,11 @@ func runs(clusters []uint32) []run {
 // Walk calls visit for every entry below the root, parents first, in the order
 // on disk.
 func (v *Volume) Walk(visit func(name string, e Entry) error) error {
+	return v.walk(func(_ *directory, name string, e Entry) error { return visit(name, e) }, func(*directory) {})
+}
+
+// walk is Walk with the directory of each entry, and enter for each directory.
+func (v *Volume) walk(visit func(d *directory, name string, e Entry) error, enter func(d *directory)) error {
 	seen, clusters := 0, 0
 	// A directory that contains itself would otherwise be walked maxDepth
 	// times over in each of its copies.
@@ -183,12 +188,13 @@ func (v *Volume) Walk(visit func(name string, e Entry) error) error {
 		if clusters += len(d.clusters); clusters > int(v.clusters) {
 			return formatError("directories share clusters")
 		}
+		enter(d)
 		for _, child := range d.entries {
 			if seen++; seen > maxEntries {
 				return formatError("more than %d files", maxEntries)
 			}
 			name := path.Join(prefix, child.Name)
-			if err := visit(name, child); err != nil {
+			if err := visit(d, name, child); err != nil {
 				return err
 			}
 			if child.IsDir {

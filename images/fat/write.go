@@ -190,11 +190,7 @@ func (v *Volume) Remove(name string) error {
 	if e.IsDir {
 		return fmt.Errorf("removing %s: it is a directory", name)
 	}
-	start := e.slot - e.slots + 1
-	for i := start; i <= e.slot; i++ {
-		d.data[i*slotSize] = slotFree
-	}
-	if err := v.writeSlots(d, start, e.slots); err != nil {
+	if err := v.forget(d, e); err != nil {
 		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	if err := v.releaseFile(e); err != nil {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/firmware/bootcount"
+	"github.com/stek-edge/stek/installer/fatmount"
 )
 
 // Bless keeps the system that was started: it opened its disk and reached
@@ -29,8 +30,12 @@ func (f *Facts) withESP(do func(dir string) error) (err error) {
 		return err
 	}
 	defer os.Remove(dir)
-	if err := unix.Mount(f.esp(), dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil {
-		return fmt.Errorf("mounting the boot partition %s: %w", f.esp(), err)
+	notes, err := fatmount.Mount(f.esp(), dir)
+	for _, note := range notes {
+		fmt.Fprintln(os.Stderr, note) // to the journal
+	}
+	if err != nil {
+		return fmt.Errorf("the boot partition: %w", err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
 	return do(dir)

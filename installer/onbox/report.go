@@ -3,7 +3,6 @@ package onbox
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -16,6 +15,7 @@ import (
 	"github.com/stek-edge/stek/images/fat"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/fatmount"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -159,8 +159,8 @@ func (r *report) leaveOnDisk(outcome error) (err error) {
 			return err
 		}
 	}
-	if err := unix.Mount(r.target, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil {
-		return fmt.Errorf("mounting %s: %w", r.target, err)
+	if _, err := fatmount.Mount(r.target, dir); err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
 	return r.leave(filepath.Join(dir, filepath.FromSlash(r.folder)), outcome, true)

@@ -12,6 +12,7 @@ import (
 	"github.com/stek-edge/stek/firmware/uki"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/fatmount"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/stage1"
 )
@@ -48,11 +49,12 @@ type stick struct {
 	root string // device of its root partition
 	size uint64 // of the root partition, bytes
 
+	notes     []string        // of what a power cut had left on it
 	installed *installer.Plan // that was carried out
 }
 
 // mountStick finds the boot medium in the inventory and mounts its FAT partition.
-func mountStick(inv *hardware.Inventory, dir string) (*stick, error) {
+func mountStick(inv *hardware.Inventory, dir string) (_ *stick, err error) {
 	for _, d := range inv.Disks {
 		if !d.Boot {
 			continue
@@ -73,8 +75,8 @@ func mountStick(inv *hardware.Inventory, dir string) (*stick, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		if err := unix.Mount(esp, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077,shortname=mixed"); err != nil && !errors.Is(err, unix.EBUSY) {
-			return nil, &installer.MediumError{Medium: installer.TheStick, Err: fmt.Errorf("mounting the FAT partition of the stick (%s): %w", esp, err)}
+		if s.notes, err = fatmount.Mount(esp, dir); err != nil && !errors.Is(err, unix.EBUSY) {
+			return nil, &installer.MediumError{Medium: installer.TheStick, Err: fmt.Errorf("the FAT partition of the stick: %w", err)}
 		}
 		return s, nil
 	}

@@ -93,6 +93,9 @@ func withStick(ctx context.Context, people installer.Person, do func(*stick, *ha
 	if err != nil {
 		return err
 	}
+	for _, note := range s.notes {
+		people.Say("%s", note)
+	}
 	defer func() {
 		if err := s.unmount(); err != nil {
 			people.Say("the stick could not be unmounted: %v", err)

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"filippo.io/age"
+
+	"github.com/stek-edge/stek/installer/durable"
 )
 
 // maxHeaderBytes is the largest header with its slot areas, bytes.
@@ -30,7 +31,7 @@ func (m *Manager) BackupHeader(ctx context.Context, path string, to age.Recipien
 	if err != nil {
 		return fmt.Errorf("backing up the LUKS2 header: %w", err)
 	}
-	err = replaceFile(path, func(w io.Writer) error {
+	err = durable.Replace(path, 0o600, func(w io.Writer) error {
 		e, err := age.Encrypt(w, to)
 		if err != nil {
 			return err
@@ -155,31 +156,4 @@ func (m *Manager) RestoreHeader(ctx context.Context, backup io.Reader, id age.Id
 		return fail(err)
 	}
 	return nil
-}
-
-// replaceFile writes a file beside path, syncs it, and renames it to path. What a
-// power cut left of an earlier try is overwritten.
-func replaceFile(path string, write func(io.Writer) error) error {
-	next := path + ".new"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(next)
-		return err
-	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"filippo.io/age"
+
+	"github.com/stek-edge/stek/installer/durable"
 )
 
 func TestHeaderBackup(t *testing.T) {
@@ -84,7 +86,7 @@ func TestHeaderBackup(t *testing.T) {
 	})
 	t.Run("not a header", func(t *testing.T) {
 		junk := filepath.Join(t.TempDir(), "junk.age")
-		err := replaceFile(junk, func(w io.Writer) error {
+		err := durable.Replace(junk, 0o600, func(w io.Writer) error {
 			e, err := age.Encrypt(w, id.Recipient())
 			if err != nil {
 				return err
