@@ -55,6 +55,7 @@ e2e-full: setup build ## what make test leaves out: virtual boxes, a node in nam
 	go test -tags e2e -count 1 -timeout 3h -v -run TestFull ./test/attack
 	go test -tags e2e -count 1 -timeout 60m -v -run TestFull ./test/interop
 	go test -tags e2e -count 1 -timeout 2h -v -run TestFull ./test/powercut
+	go test -tags guest -count 1 -timeout 30m -v -run TestFull ./test/powercut
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags guest -count 1 -timeout 20m -v -run TestFull ./test/network ./installer/network/probe
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)

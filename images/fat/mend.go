@@ -17,8 +17,9 @@ import (
 // clusters of the other back, which is then damaged: a kernel image, or the only copy of a
 // recovery key. Of two names in one directory the shorter is kept ("key" and not
 // "key.new", "stek-a.efi" and not "stek-a+9.efi"), and the file stays whole. A file whose
-// clusters are not all its own ends where they end: to free them once more has Linux
-// write-protect the whole file system.
+// clusters are not all its own is what was being written in its place, where that is whole
+// ("key.new" for "key", as package durable calls it), and otherwise ends where they end: to
+// free them once more has Linux write-protect the whole file system.
 //
 // fsck.fat(8) is no help here: it keeps the name that comes first, whichever it is, and
 // empties the other.
@@ -27,7 +28,7 @@ func Mend(device Device, size int64) (done []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mender{v: v, owned: map[uint32]bool{}, first: map[uint32]filed{}}
+	m := &mender{v: v, owned: map[uint32]bool{}, first: map[uint32]filed{}, gone: map[string]bool{}}
 	var all []filed
 	// Directories own their clusters first: nothing is found without them.
 	if err := v.walk(func(dir *directory, name string, e Entry) error {
@@ -44,6 +45,7 @@ func Mend(device Device, size int64) (done []string, err error) {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b filed) int { return cmp.Compare(len(a.entry.Name), len(b.entry.Name)) })
+	m.all = all
 	for _, f := range all {
 		if err := m.file(f); err != nil {
 			return m.done, fmt.Errorf("mending %s: %w", f.name, err)
@@ -65,12 +67,14 @@ type filed struct {
 type mender struct {
 	v     *Volume
 	owned map[uint32]bool
+	all   []filed
 	first map[uint32]filed // what was kept, by its first cluster
+	gone  map[string]bool  // names that were removed
 	done  []string
 }
 
 func (m *mender) file(f filed) error {
-	if f.entry.cluster == 0 {
+	if f.entry.cluster == 0 || m.gone[f.name] {
 		return nil
 	}
 	if kept, ok := m.first[f.entry.cluster]; ok && kept.dir == f.dir {
@@ -78,6 +82,11 @@ func (m *mender) file(f filed) error {
 		return m.v.forget(f.dir, f.entry)
 	}
 	own, whole := m.own(f.entry)
+	if !whole {
+		if next, ok := m.successor(f); ok {
+			return m.replace(f, next)
+		}
+	}
 	for _, c := range own {
 		m.owned[c] = true
 	}
@@ -87,6 +96,35 @@ func (m *mender) file(f filed) error {
 	}
 	m.done = append(m.done, fmt.Sprintf("%s ends after %d of %d bytes", f.name, min(f.entry.Size, int64(len(own))*m.v.clusterSize), f.entry.Size))
 	return m.v.cut(f.dir, f.entry, own)
+}
+
+// successor finds what was being written in place of a file, if that is whole.
+func (m *mender) successor(f filed) (filed, bool) {
+	for _, next := range m.all {
+		if next.dir == f.dir && next.entry.Name == f.entry.Name+".new" && next.entry.Size > 0 {
+			_, whole := m.own(next.entry)
+			return next, whole
+		}
+	}
+	return filed{}, false
+}
+
+// replace gives a name to its successor. The clusters of the file before are not given
+// back: others may have them by now.
+func (m *mender) replace(f, next filed) error {
+	own, _ := m.own(next.entry)
+	for _, c := range own {
+		m.owned[c] = true
+	}
+	m.gone[next.name] = true
+	m.done = append(m.done, fmt.Sprintf("%s is now what was to replace it", f.name))
+	putContent(f.dir.data[f.entry.slot*slotSize:(f.entry.slot+1)*slotSize], next.entry.cluster, next.entry.Size)
+	f.entry.cluster = next.entry.cluster
+	m.first[f.entry.cluster] = f
+	if err := m.v.writeSlots(f.dir, f.entry.slot, 1); err != nil {
+		return err
+	}
+	return m.v.forget(f.dir, next.entry)
 }
 
 // own lists the clusters of a file up to the first that is free, bad or another's, and tells

@@ -35,6 +35,16 @@ func TestMend(t *testing.T) {
 			must(t, v.releaseFile(e))
 			must(t, v.flush())
 		}, done: "key.age ends after 0 of 1436 bytes", left: map[string][]byte{"key.age": nil}},
+		{name: "its clusters were given back, and what replaces it is there", broken: func(t *testing.T, v *Volume) {
+			must(t, v.WriteFile("key.age.new", text('n', 2), when))
+			must(t, v.releaseFile(stat(t, v, "key.age")))
+			must(t, v.flush())
+		}, done: "key.age is now what was to replace it", left: map[string][]byte{"key.age": text('n', 2)}},
+		{name: "its clusters are those of what replaces it", broken: func(t *testing.T, v *Volume) {
+			must(t, v.releaseFile(stat(t, v, "key.age")))
+			v.next = 2
+			must(t, v.WriteFile("key.age.new", text('n', 2), when))
+		}, done: "key.age is now what was to replace it", left: map[string][]byte{"key.age": text('n', 2)}},
 		{name: "the last of them was given back", broken: func(t *testing.T, v *Volume) {
 			c, err := v.chain(stat(t, v, "key.age").cluster, 9)
 			must(t, err)
