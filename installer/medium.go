@@ -3,6 +3,8 @@ package installer
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -55,6 +57,27 @@ func on(medium Medium, err error) error {
 		return err
 	}
 	return &MediumError{Medium: medium, Err: err}
+}
+
+// onlyOn is on for errors that know something better to do for a volume with data in it.
+// In one that was made a moment ago a header that is damaged, or gone, means a disk that
+// does not keep what is written, and nothing is lost yet.
+func onlyOn(medium Medium, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &MediumError{Medium: medium, Err: err}
+}
+
+// onIfIO is on for work that can also fail for what it was given: only what the system
+// says of a file is the medium's.
+func onIfIO(medium Medium, err error) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	if errors.As(err, &file) || errors.As(err, &link) {
+		return on(medium, err)
+	}
+	return err
 }
 
 // onOneOf tells of an error of a copy from stick to disk on which of the two it was.

@@ -70,8 +70,8 @@ func (t Tools) Do(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// mounted mounts a device for the time of a function. What was written is on the
-// medium when it returns without error.
+// mounted mounts a device of the disk for the time of a function, whose errors are
+// returned as they are. What was written is on the medium when it returns without error.
 func (s *Site) mounted(device, fstype, options string, do func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp(s.WorkDir, "mount-")
 	if err != nil {
@@ -79,9 +79,9 @@ func (s *Site) mounted(device, fstype, options string, do func(dir string) error
 	}
 	defer os.Remove(dir)
 	if err := unix.Mount(device, dir, fstype, unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
-		return fmt.Errorf("mounting %s: %w", device, err)
+		return on(TheDisk, fmt.Errorf("mounting %s: %w", device, err))
 	}
-	defer func() { err = errors.Join(err, unmount(dir)) }()
+	defer func() { err = errors.Join(err, on(TheDisk, unmount(dir))) }()
 	return do(dir)
 }
 

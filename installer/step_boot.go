@@ -80,7 +80,7 @@ func writeKeymap(esp string, layout []byte) error {
 		err = durable.WriteFile(name, layout, 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("writing the layout of the keyboard to the boot partition: %w", err)
+		return on(TheDisk, fmt.Errorf("writing the layout of the keyboard to the boot partition: %w", err))
 	}
 	return nil
 }
@@ -131,9 +131,9 @@ func leaveRecovery(ctx context.Context, r *run) error {
 	return r.site.mounted(r.partition(disk.ESP), "vfat", fatOptions, func(dir string) error {
 		backup := filepath.Join(dir, filepath.FromSlash(HeaderBackupPath))
 		if err := os.MkdirAll(filepath.Dir(backup), 0o755); err != nil {
-			return err
+			return on(TheDisk, err)
 		}
-		return m.BackupHeader(ctx, backup, to, nil)
+		return onlyOn(TheDisk, m.BackupHeader(ctx, backup, to, nil))
 	})
 }
 
@@ -161,7 +161,7 @@ func makeBootable(ctx context.Context, r *run) error {
 		r.note("%v; the firmware will find the disk by itself, but may prefer the stick while it is in", err)
 	}
 	m := &vault.Manager{Device: r.partition(disk.State)}
-	return on(TheDisk, m.SetLabel(ctx, vault.Label))
+	return onlyOn(TheDisk, m.SetLabel(ctx, vault.Label))
 }
 
 // enrolKeys puts the owner's Secure Boot keys into the firmware. The key is sealed

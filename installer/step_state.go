@@ -39,15 +39,15 @@ func makeState(ctx context.Context, r *run) error {
 		order = append(order, vault.Kind(u.Method))
 	}
 	if err := m.Format(ctx, vault.FormatOptions{Recovery: r.keys.recovery, Label: unfinishedLabel, Order: order}); err != nil {
-		return on(TheDisk, err)
+		return onlyOn(TheDisk, err)
 	}
 	auth := []byte(r.keys.recovery.Reveal())
 	defer clear(auth)
 	if err := r.fillState(ctx, device, auth); err != nil {
-		return on(TheDisk, err)
+		return err
 	}
 	if _, err := m.AddMaintenance(ctx, auth, r.keys.maintenance); err != nil {
-		return on(TheDisk, err)
+		return onlyOn(TheDisk, err)
 	}
 	for _, u := range r.plan.Unlock {
 		r.note("making the key slot for %s", u.Method)
@@ -73,11 +73,11 @@ func makeState(ctx context.Context, r *run) error {
 func (r *run) fillState(ctx context.Context, device string, auth []byte) (err error) {
 	header, err := vault.Inspect(device)
 	if err != nil {
-		return err
+		return onlyOn(TheDisk, err)
 	}
 	volume, err := header.Unlock(ctx, vault.ByKey(auth))
 	if err != nil {
-		return err
+		return onlyOn(TheDisk, err)
 	}
 	defer volume.Close()
 	if r.usesTPM() {
@@ -95,17 +95,17 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 		}
 	}()
 	if err := disk.MakeState(ctx, disk.Exec{}, mapped); err != nil {
-		return err
+		return on(TheDisk, err)
 	}
 	shadow, err := os.ReadFile(r.site.Shadow)
 	if err != nil {
-		return fmt.Errorf("reading the image's users: %w", err)
+		return on(TheStick, fmt.Errorf("reading the image's users: %w", err))
 	}
 	return r.site.mounted(mapped, "ext4", "", func(dir string) error {
 		if err := layNode(dir, r.plan, r.site.Answers, shadow, r.keys.tunnel); err != nil {
-			return err
+			return onIfIO(TheDisk, err)
 		}
-		return nodeFile{Maintenance, string(r.keys.maintenance), 0o600}.write(dir)
+		return on(TheDisk, nodeFile{Maintenance, string(r.keys.maintenance), 0o600}.write(dir))
 	})
 }
 
@@ -138,7 +138,7 @@ func (r *run) keepIdentity(ctx context.Context, volume *vault.Volume) error {
 func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unlock) error {
 	image, err := uki.Open(filepath.Join(r.site.StickESP, filepath.FromSlash(UKIPath)))
 	if err != nil {
-		return fmt.Errorf("reading the UKI on the stick: %w", err)
+		return on(TheStick, fmt.Errorf("reading the UKI on the stick: %w", err))
 	}
 	chip, err := r.openTPM()
 	if err != nil {
@@ -163,8 +163,13 @@ func (r *run) enrolTPM(ctx context.Context, m *vault.Manager, auth []byte, u Unl
 		}
 		defer clear(options.PIN)
 	}
-	_, err = m.AddTPM2(ctx, auth, chip, options)
-	return err
+	key, err := vault.Seal(ctx, chip, options)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	_, err = m.AddSealed(ctx, auth, key)
+	return onlyOn(TheDisk, err)
 }
 
 func (r *run) pin(ctx context.Context) ([]byte, error) {
@@ -182,5 +187,5 @@ func (r *run) enrolPassphrase(ctx context.Context, m *vault.Manager, auth []byte
 	}
 	defer clear(passphrase)
 	_, err = m.AddPassphrase(ctx, auth, passphrase)
-	return err
+	return onlyOn(TheDisk, err)
 }
