@@ -72,17 +72,38 @@ func (t Tools) Do(ctx context.Context, name string, args ...string) error {
 
 // mounted mounts a device of the disk for the time of a function, whose errors are
 // returned as they are. What was written is on the medium when it returns without error.
-func (s *Site) mounted(device, fstype, options string, do func(dir string) error) (err error) {
+func (s *Site) mounted(device, fstype, options string, do func(dir string) error) error {
+	return s.mountedAs(0, device, fstype, options, do)
+}
+
+func (s *Site) mountedAs(flags uintptr, device, fstype, options string, do func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp(s.WorkDir, "mount-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(dir)
-	if err := unix.Mount(device, dir, fstype, unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
+	if err := unix.Mount(device, dir, fstype, flags|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
 		return on(TheDisk, fmt.Errorf("mounting %s: %w", device, err))
 	}
-	defer func() { err = errors.Join(err, on(TheDisk, unmount(dir))) }()
+	defer func() { err = errors.Join(err, on(TheDisk, release(device, dir))) }()
 	return do(dir)
+}
+
+// release unmounts, and returns what could not be written: umount(2) itself says nothing of
+// it. syncfs(2) tells of files, and the device of what only the unmounting wrote.
+func release(device, dir string) error {
+	return errors.Join(syncAll(dir, func(f *os.File) error { return unix.Syncfs(int(f.Fd())) }), unmount(dir), syncAll(device, (*os.File).Sync))
+}
+
+func syncAll(path string, sync func(*os.File) error) error {
+	f, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(sync(f), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("writing out %s: %w", path, err)
+	}
+	return nil
 }
 
 // unmount writes everything out and retries for a moment: something may be looking
