@@ -3,9 +3,11 @@ package installer
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,9 +73,39 @@ func (t Tools) Do(ctx context.Context, name string, args ...string) error {
 }
 
 // mounted mounts a device of the disk for the time of a function, whose errors are
-// returned as they are. What was written is on the medium when it returns without error.
+// returned as they are, and then once more, to read back every file that is there: some
+// disks say of everything that it was written and keep nothing. What was written is on the
+// medium when it returns without error.
 func (s *Site) mounted(device, fstype, options string, do func(dir string) error) error {
-	return s.mountedAs(0, device, fstype, options, do)
+	var wrote map[string][sha256.Size]byte
+	err := s.mountedAs(0, device, fstype, options, func(dir string) error {
+		err := do(dir)
+		if err == nil {
+			wrote, err = sumFiles(dir)
+			err = on(TheDisk, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.readBack(device, fstype, options, wrote)
+}
+
+// readBack compares what is on the medium with the sums of what was written to it.
+func (s *Site) readBack(device, fstype, options string, wrote map[string][sha256.Size]byte) error {
+	return s.mountedAs(unix.MS_RDONLY, device, fstype, options, func(dir string) error {
+		kept, err := sumFiles(dir)
+		if err != nil {
+			return on(TheDisk, fmt.Errorf("reading back what was written: %w", err))
+		}
+		for name, sum := range wrote {
+			if kept[name] != sum {
+				return on(TheDisk, fmt.Errorf("%s does not read back as it was written: the disk does not keep what is written", name))
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Site) mountedAs(flags uintptr, device, fstype, options string, do func(dir string) error) (err error) {
@@ -85,8 +117,35 @@ func (s *Site) mountedAs(flags uintptr, device, fstype, options string, do func(
 	if err := unix.Mount(device, dir, fstype, flags|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
 		return on(TheDisk, fmt.Errorf("mounting %s: %w", device, err))
 	}
-	defer func() { err = errors.Join(err, on(TheDisk, release(device, dir))) }()
+	defer func() {
+		if released := release(device, dir); err == nil {
+			err = on(TheDisk, released)
+		}
+	}()
 	return do(dir)
+}
+
+// sumFiles gives the SHA-256 of every file below a folder.
+func sumFiles(dir string) (map[string][sha256.Size]byte, error) {
+	sums := map[string][sha256.Size]byte{}
+	root := os.DirFS(dir)
+	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		f, err := root.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return err
+		}
+		sums[name] = [sha256.Size]byte(h.Sum(nil))
+		return nil
+	})
+	return sums, err
 }
 
 // release unmounts, and returns what could not be written: umount(2) itself says nothing of
