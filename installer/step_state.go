@@ -26,6 +26,9 @@ func makeState(ctx context.Context, r *run) error {
 	if err := r.makeUnbootable(); err != nil {
 		return on(TheDisk, err)
 	}
+	if err := r.clearHead(); err != nil {
+		return on(TheDisk, fmt.Errorf("clearing the place of the volume's header: %w", err))
+	}
 	r.keys.wipe()
 	r.keys = secrets{recovery: vault.NewRecoveryKey(), maintenance: vault.NewKeyFile()}
 	if err := r.makeTunnelKey(); err != nil {
@@ -63,6 +66,23 @@ func makeState(ctx context.Context, r *run) error {
 		}
 	}
 	return nil
+}
+
+// head is what the volume's header takes with its key slots, bytes.
+const head = 16 << 20
+
+// clearHead overwrites what the volume's header will be written to. cryptsetup does so,
+// too, but on a disk that fails there it ends without a word.
+func (r *run) clearHead() error {
+	state, err := disk.OpenPartition(r.site.Machine, r.plan.Disk.Chosen.Path, r.part(disk.State))
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	if _, err := state.WriteAt(make([]byte, head), 0); err != nil {
+		return err
+	}
+	return state.Flush()
 }
 
 // fillState opens the new volume, makes its file system and writes the node's own
