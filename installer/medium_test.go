@@ -44,7 +44,7 @@ func TestBlame(t *testing.T) {
 		{"a link of the node", onIfIO(TheDisk, &os.LinkError{Op: "symlink", Old: "a", New: "b", Err: unix.EIO}), disk},
 		{"answers that cannot be rendered", onIfIO(TheDisk, errors.New("rendering the configuration of k3s: no")), ""},
 		{"a TPM that is gone", on(TheDisk, chip), chip.Remedy()},
-		{"a boot partition that cannot be mounted", r.site.mounted(filepath.Join(t.TempDir(), "none"), "vfat", "", nil), disk},
+		{"a boot partition that cannot be mounted", r.site.mounted(filepath.Join(t.TempDir(), "none"), "vfat", nil), disk},
 		{"a keyboard layout that cannot be written", writeKeymap(file, []byte("layout")), disk},
 		{"a kernel that cannot be read from the stick", r.enrolTPM(t.Context(), nil, nil, Unlock{}), stick},
 	} {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/durable"
+	"github.com/stek-edge/stek/installer/fatmount"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -76,9 +77,9 @@ func (t Tools) Do(ctx context.Context, name string, args ...string) error {
 // returned as they are, and then once more, to read back every file that is there: some
 // disks say of everything that it was written and keep nothing. What was written is on the
 // medium when it returns without error.
-func (s *Site) mounted(device, fstype, options string, do func(dir string) error) error {
+func (s *Site) mounted(device, fstype string, do func(dir string) error) error {
 	var wrote map[string][sha256.Size]byte
-	err := s.mountedAs(0, device, fstype, options, func(dir string) error {
+	err := s.mountedAs(forWriting, device, fstype, func(dir string) error {
 		err := do(dir)
 		if err == nil {
 			wrote, err = sumFiles(dir)
@@ -89,12 +90,7 @@ func (s *Site) mounted(device, fstype, options string, do func(dir string) error
 	if err != nil {
 		return err
 	}
-	return s.readBack(device, fstype, options, wrote)
-}
-
-// readBack compares what is on the medium with the sums of what was written to it.
-func (s *Site) readBack(device, fstype, options string, wrote map[string][sha256.Size]byte) error {
-	return s.mountedAs(unix.MS_RDONLY, device, fstype, options, func(dir string) error {
+	return s.mountedAs(unix.MS_RDONLY, device, fstype, func(dir string) error {
 		kept, err := sumFiles(dir)
 		if err != nil {
 			return on(TheDisk, fmt.Errorf("reading back what was written: %w", err))
@@ -108,14 +104,22 @@ func (s *Site) readBack(device, fstype, options string, wrote map[string][sha256
 	})
 }
 
-func (s *Site) mountedAs(flags uintptr, device, fstype, options string, do func(dir string) error) (err error) {
+// forWriting is the flag of mount(2) that is none.
+const forWriting = 0
+
+func (s *Site) mountedAs(flags uintptr, device, fstype string, do func(dir string) error) (err error) {
 	dir, err := os.MkdirTemp(s.WorkDir, "mount-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(dir)
-	if err := unix.Mount(device, dir, fstype, flags|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
-		return on(TheDisk, fmt.Errorf("mounting %s: %w", device, err))
+	if fstype == "vfat" && flags == forWriting {
+		_, err = fatmount.Mount(device, dir) // what an earlier try left half is not worth a word
+	} else if err = unix.Mount(device, dir, fstype, flags|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, ""); err != nil {
+		err = fmt.Errorf("mounting %s: %w", device, err)
+	}
+	if err != nil {
+		return on(TheDisk, err)
 	}
 	defer func() {
 		if released := release(device, dir); err == nil {

@@ -31,8 +31,6 @@ const (
 	OwnKeysPath      = "loader/keys/own"
 )
 
-const fatOptions = "umask=077,shortname=mixed,errors=remount-ro"
-
 // ofTheImage is what a disk's boot partition has of the stick's: nothing that a person, or
 // another system, has put there. What makes it bootable is not among it and comes last.
 var ofTheImage = []string{"EFI/systemd/systemd-bootx64.efi", "loader/loader.conf"}
@@ -51,7 +49,7 @@ func makeESP(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	return r.site.mounted(device, "vfat", fatOptions, func(dir string) error {
+	return r.site.mounted(device, "vfat", func(dir string) error {
 		if layout != nil {
 			if err := writeKeymap(dir, layout); err != nil {
 				return err
@@ -128,7 +126,7 @@ func leaveRecovery(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	return r.site.mounted(r.partition(disk.ESP), "vfat", fatOptions, func(dir string) error {
+	return r.site.mounted(r.partition(disk.ESP), "vfat", func(dir string) error {
 		backup := filepath.Join(dir, filepath.FromSlash(HeaderBackupPath))
 		if err := os.MkdirAll(filepath.Dir(backup), 0o755); err != nil {
 			return on(TheDisk, err)
@@ -142,7 +140,7 @@ func leaveRecovery(ctx context.Context, r *run) error {
 // own, then the loader, then the firmware's menu. After the loader the disk starts.
 func makeBootable(ctx context.Context, r *run) error {
 	esp := r.partition(disk.ESP)
-	err := r.site.mounted(esp, "vfat", fatOptions, func(dir string) error {
+	err := r.site.mounted(esp, "vfat", func(dir string) error {
 		entry := bootcount.Entry{Dir: path.Dir(UKIPath), Name: "stek-a", Suffix: ".efi", Left: bootcount.Tries}
 		for _, f := range []struct{ from, to string }{
 			{UKIPath, path.Join(entry.Dir, entry.FileName())},

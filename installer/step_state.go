@@ -121,7 +121,7 @@ func (r *run) fillState(ctx context.Context, device string, auth []byte) (err er
 	if err != nil {
 		return on(TheStick, fmt.Errorf("reading the image's users: %w", err))
 	}
-	return r.site.mounted(mapped, "ext4", "", func(dir string) error {
+	return r.site.mounted(mapped, "ext4", func(dir string) error {
 		if err := layNode(dir, r.plan, r.site.Answers, shadow, r.keys.tunnel); err != nil {
 			return onIfIO(TheDisk, err)
 		}
