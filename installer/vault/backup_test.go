@@ -120,7 +120,7 @@ func TestHeaderBackup(t *testing.T) {
 		}
 	})
 	t.Run("no room", func(t *testing.T) {
-		if err := m.BackupHeader(ctx, filepath.Join(dir, "none", "x.age"), id.Recipient(), nil); err == nil {
+		if err := m.BackupHeader(ctx, filepath.Join(path, "x.age"), id.Recipient(), nil); err == nil {
 			t.Error("written nowhere")
 		}
 	})
