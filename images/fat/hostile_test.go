@@ -134,6 +134,9 @@ type overlay struct {
 
 func (o overlay) ReadAt(b []byte, at int64) (int, error) {
 	n, err := o.sparse.ReadAt(b, at)
+	if len(o.written) == 0 {
+		return n, err
+	}
 	for i := range b[:n] {
 		if c, ok := o.written[at+int64(i)]; ok {
 			b[i] = c
