@@ -90,6 +90,11 @@ func (s *Site) mounted(device, fstype string, do func(dir string) error) error {
 	if err != nil {
 		return err
 	}
+	return s.readBack(device, fstype, wrote)
+}
+
+// readBack compares what is on the medium with the sums of what was written to it.
+func (s *Site) readBack(device, fstype string, wrote map[string][sha256.Size]byte) error {
 	return s.mountedAs(unix.MS_RDONLY, device, fstype, func(dir string) error {
 		kept, err := sumFiles(dir)
 		if err != nil {

@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"crypto/sha256"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +45,34 @@ func TestMountedTellsOfLostWrites(t *testing.T) {
 				t.Errorf("%v\n%s", err, RemedyOf(err))
 			}
 		})
+	}
+}
+
+// TestReadBack: a disk that has kept nothing of what was written is found out. Its content
+// is put back to what it was.
+func TestReadBack(t *testing.T) {
+	dir := t.TempDir()
+	image, old := filepath.Join(dir, "image"), filepath.Join(dir, "old")
+	tool(t, "truncate", "--size=64M", image)
+	tool(t, "mkfs.ext4", "-q", "-F", image)
+	tool(t, "cp", "--sparse=always", image, old)
+	node := tool(t, "losetup", "--find", "--show", image)
+	t.Cleanup(func() { tool(t, "losetup", "--detach", node) })
+	s := &Site{WorkDir: t.TempDir()}
+	wrote := map[string][sha256.Size]byte{"stek/node.json": sha256.Sum256([]byte("node"))}
+	err := s.mountedAs(forWriting, node, "ext4", func(at string) error {
+		return nodeFile{"stek/node.json", "node", 0o600}.write(at)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.readBack(node, "ext4", wrote); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "dd", "if="+old, "of="+node, "bs=1M", "conv=fsync", "status=none")
+	err = s.readBack(node, "ext4", wrote)
+	if err == nil || !strings.Contains(err.Error(), "stek/node.json does not read back") || !strings.HasSuffix(RemedyOf(err), "the disk is failing: replace it") {
+		t.Errorf("%v\n%s", err, RemedyOf(err))
 	}
 }
 
