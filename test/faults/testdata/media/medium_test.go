@@ -106,18 +106,21 @@ func mount(t *testing.T, device, fstype string) (dir string, unmount func()) {
 	return dir, unmount
 }
 
-// fill writes a file until there is no room left.
+// fill writes a file until there is no room left. A page that does not fit is not written in
+// part, so the last of the room takes small pieces.
 func fill(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Create(name)
 	must(t, err)
 	defer f.Close()
-	piece := make([]byte, 64<<10)
-	for err == nil {
-		_, err = f.Write(piece)
-	}
-	if !errors.Is(err, unix.ENOSPC) {
-		t.Fatal(err)
+	for _, size := range []int{64 << 10, 512} {
+		var err error
+		for piece := make([]byte, size); err == nil; {
+			_, err = f.Write(piece)
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Fatal(err)
+		}
 	}
 	must(t, f.Sync())
 }
