@@ -58,7 +58,7 @@ e2e-full: setup build ## what make test leaves out: virtual boxes, a node in nam
 	go test -tags guest -count 1 -timeout 30m -v -run TestFull ./test/powercut
 	go test -tags guest -count 1 -timeout 60m -v ./test/radio
 	go test -tags guest -count 1 -timeout 20m -v -run TestFull ./test/network ./installer/network/probe
-	go test -tags guest -count 1 -timeout 30m -v -run TestFull ./test/faults
+	go test -tags guest -count 1 -timeout 60m -v -run TestFull ./test/faults
 	go test -tags k3s -count 1 -timeout 60m -v ./test/k3s -args -cache $(CACHE)
 
 bench: image ## what stek promises to be fast at, against stock tools, in one run
