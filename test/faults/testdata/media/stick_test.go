@@ -103,6 +103,7 @@ func TestStickComesBack(t *testing.T) {
 		}
 	})
 	b.stick.recovers()
+	forget(t) // names that could not be looked up count as none
 	b.fails(err, installer.StepReport, "stick", "")
 	b.replug()
 	must(t, b.look())
