@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/firmware/bootcount"
+	"github.com/stek-edge/stek/installer/fatmount"
 )
 
 // giveTryBack returns the try that the boot loader took for this start: the kernel
@@ -23,9 +24,13 @@ func (s *stage1) giveTryBack() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := unix.Mount(s.disk.ESP, dir, "vfat", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=077"); err != nil {
-		return fmt.Errorf("mounting the boot partition to give a boot try back: %w", err)
+	notes, err := fatmount.Mount(s.disk.ESP, dir)
+	for _, note := range notes {
+		s.console.Say("%s", note)
 	}
-	err := bootcount.GiveBack(dir, entry)
+	if err != nil {
+		return fmt.Errorf("the boot partition, to give a boot try back: %w", err)
+	}
+	err = bootcount.GiveBack(dir, entry)
 	return errors.Join(err, unix.Unmount(dir, 0), os.Remove(dir))
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestFullFAT(t *testing.T) {
 	must(t, f.Truncate(size))
 	v, err := fat.Format(f, size, false, fat.Options{Label: "STEK", Serial: 1, Time: when})
 	must(t, err)
-	for name, b := range map[string][]byte{content.Counted: kernel, "stek/reports/BOX0001/plan.json": kernel[:5000], "marks/none": nil} {
+	for name, b := range map[string][]byte{content.Kernels[0]: kernel, "stek/reports/BOX0001/plan.json": kernel[:5000], "marks/none": nil} {
 		must(t, v.WriteFile(name, b, when))
 	}
 	must(t, f.Close())
@@ -96,13 +97,13 @@ func keeps(name string, kernel []byte) error {
 	if err != nil {
 		return err
 	}
-	// The next start replaces the key and blesses the kernel that it was started from.
+	// The next start replaces the key and keeps the kernel that it was started from.
 	if err := v.WriteFile(content.Key, []byte("the next"), time.Time{}); err != nil {
 		return err
 	}
-	if where != content.Kernel {
-		if _, err := v.Stat(content.Kernel); err == nil {
-			if err := v.Remove(content.Kernel); err != nil {
+	for _, name := range content.Kernels {
+		if _, err := v.Stat(name); err == nil && name != where {
+			if err := v.Remove(name); err != nil {
 				return err
 			}
 		}
@@ -133,7 +134,7 @@ func key(v *fat.Volume) error {
 
 // starts finds a kernel that is whole.
 func starts(v *fat.Volume, kernel []byte) (where string, err error) {
-	for _, name := range []string{content.Kernel, content.Counted} {
+	for _, name := range slices.Backward(content.Kernels) {
 		found, err := v.ReadFile(name, 1<<20)
 		if err == nil && bytes.Equal(found, kernel) {
 			return name, nil

@@ -1,5 +1,5 @@
 // Command fat runs in a guest. On the FAT partition "boot" it replaces a key again and again,
-// and renames a kernel as blessing does, the way that an installer and a node do; after each
+// and renames a kernel as giving back its try and blessing do, the way that an installer and a node do; after each
 // it leaves a mark, a file of its own.
 package main
 
@@ -51,7 +51,14 @@ func work() (err error) {
 			return err
 		}
 	}
-	if err := bootcount.Bless(dir, bootcount.Entry{Dir: "EFI/Linux", Name: "stek-a", Suffix: ".efi"}); err != nil {
+	started, counted := bootcount.Parse(content.Kernels[0])
+	if !counted {
+		return fmt.Errorf("%s counts no tries", content.Kernels[0])
+	}
+	if err := bootcount.GiveBack(dir, started); err != nil {
+		return err
+	}
+	if err := bootcount.Bless(dir, started); err != nil {
 		return err
 	}
 	return mark(dir, content.Blessed)

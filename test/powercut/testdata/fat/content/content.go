@@ -9,10 +9,12 @@ import (
 // Paths on the partition.
 const (
 	Key     = "stek/reports/BOX0001/recovery-key.age"
-	Kernel  = "EFI/Linux/stek-a.efi"
-	Counted = "EFI/Linux/stek-a+9.efi"
 	Blessed = "marks/blessed"
 )
+
+// Kernels are the names that the kernel has one after the other: as the boot loader has
+// started it, with its try given back, and blessed.
+var Kernels = []string{"EFI/Linux/stek-a+8-1.efi", "EFI/Linux/stek-a+9.efi", "EFI/Linux/stek-a.efi"}
 
 // Versions is how often the key is written.
 const Versions = 4
