@@ -73,11 +73,7 @@ func copyOfTheImage(stick, dir string) error {
 // for a passphrase.
 func writeKeymap(esp string, layout []byte) error {
 	name := filepath.Join(esp, filepath.FromSlash(keymap.ESPPath))
-	err := os.MkdirAll(filepath.Dir(name), 0o755)
-	if err == nil {
-		err = durable.WriteFile(name, layout, 0o644)
-	}
-	if err != nil {
+	if err := durable.WriteFile(name, layout, 0o644); err != nil {
 		return on(TheDisk, fmt.Errorf("writing the layout of the keyboard to the boot partition: %w", err))
 	}
 	return nil
@@ -127,11 +123,7 @@ func leaveRecovery(ctx context.Context, r *run) error {
 		return err
 	}
 	return r.site.mounted(r.partition(disk.ESP), "vfat", func(dir string) error {
-		backup := filepath.Join(dir, filepath.FromSlash(HeaderBackupPath))
-		if err := os.MkdirAll(filepath.Dir(backup), 0o755); err != nil {
-			return on(TheDisk, err)
-		}
-		return onlyOn(TheDisk, m.BackupHeader(ctx, backup, to, nil))
+		return onlyOn(TheDisk, m.BackupHeader(ctx, filepath.Join(dir, filepath.FromSlash(HeaderBackupPath)), to, nil))
 	})
 }
 

@@ -68,9 +68,6 @@ func makeState(ctx context.Context, r *run) error {
 	return nil
 }
 
-// head is what the volume's header takes with its key slots, bytes.
-const head = 16 << 20
-
 // clearHead overwrites what the volume's header will be written to. cryptsetup does so,
 // too, but on a disk that fails there it ends without a word.
 func (r *run) clearHead() error {
@@ -79,7 +76,7 @@ func (r *run) clearHead() error {
 		return err
 	}
 	defer state.Close()
-	if _, err := state.WriteAt(make([]byte, head), 0); err != nil {
+	if _, err := state.WriteAt(make([]byte, vault.HeaderSize), 0); err != nil {
 		return err
 	}
 	return state.Flush()

@@ -29,6 +29,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/stek-edge/stek/installer/durable"
 )
 
 // Tries is how many starts a new system gets. It is generous: a kernel that cannot
@@ -124,12 +126,10 @@ func (e Entry) rename(esp, name string) error {
 	if from == to {
 		return nil
 	}
-	// What a directory of FAT says of a file, Linux writes with the file: without syncing it
-	// the new name may be that of an empty file when the power goes.
 	f, err := os.Open(from)
 	if err == nil {
 		defer f.Close()
-		err = os.Rename(from, to)
+		err = durable.Rename(f, from, to)
 	}
 	if err != nil {
 		if _, there := os.Stat(to); errors.Is(err, fs.ErrNotExist) && there == nil {
@@ -137,13 +137,5 @@ func (e Entry) rename(esp, name string) error {
 		}
 		return fmt.Errorf("renaming the boot entry %s: %w", e.FileName(), err)
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return nil
 }

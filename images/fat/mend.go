@@ -28,14 +28,15 @@ func Mend(device Device, size int64) (done []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mender{v: v, owned: map[uint32]bool{}, first: map[uint32]filed{}, gone: map[string]bool{}}
+	m := &mender{v: v, owned: map[uint32]bool{}, named: map[string]filed{}, first: map[uint32]filed{}, gone: map[string]bool{}}
 	var all []filed
 	// Directories own their clusters first: nothing is found without them.
 	if err := v.walk(func(dir *directory, name string, e Entry) error {
 		if e.IsDir {
 			return nil
 		}
-		all = append(all, filed{dir, name, e})
+		f := filed{dir, name, e}
+		all, m.named[name] = append(all, f), f
 		return nil
 	}, func(d *directory) {
 		for _, c := range d.clusters {
@@ -45,7 +46,6 @@ func Mend(device Device, size int64) (done []string, err error) {
 		return nil, err
 	}
 	slices.SortStableFunc(all, func(a, b filed) int { return cmp.Compare(len(a.entry.Name), len(b.entry.Name)) })
-	m.all = all
 	for _, f := range all {
 		if err := m.file(f); err != nil {
 			return m.done, fmt.Errorf("mending %s: %w", f.name, err)
@@ -67,7 +67,7 @@ type filed struct {
 type mender struct {
 	v     *Volume
 	owned map[uint32]bool
-	all   []filed
+	named map[string]filed
 	first map[uint32]filed // what was kept, by its first cluster
 	gone  map[string]bool  // names that were removed
 	done  []string
@@ -82,46 +82,38 @@ func (m *mender) file(f filed) error {
 		return m.v.forget(f.dir, f.entry)
 	}
 	own, whole := m.own(f.entry)
-	if !whole {
-		if next, ok := m.successor(f); ok {
-			return m.replace(f, next)
+	if whole {
+		m.keep(f, own)
+		return nil
+	}
+	if next, ok := m.named[f.name+".new"]; ok && next.entry.Size > 0 {
+		if own, whole := m.own(next.entry); whole {
+			return m.replace(f, next, own)
 		}
 	}
 	for _, c := range own {
 		m.owned[c] = true
-	}
-	if whole {
-		m.first[f.entry.cluster] = f
-		return nil
 	}
 	m.done = append(m.done, fmt.Sprintf("%s ends after %d of %d bytes", f.name, min(f.entry.Size, int64(len(own))*m.v.clusterSize), f.entry.Size))
 	return m.v.cut(f.dir, f.entry, own)
 }
 
-// successor finds what was being written in place of a file, if that is whole.
-func (m *mender) successor(f filed) (filed, bool) {
-	for _, next := range m.all {
-		if next.dir == f.dir && next.entry.Name == f.entry.Name+".new" && next.entry.Size > 0 {
-			_, whole := m.own(next.entry)
-			return next, whole
-		}
-	}
-	return filed{}, false
-}
-
-// replace gives a name to its successor. The clusters of the file before are not given
-// back: others may have them by now.
-func (m *mender) replace(f, next filed) error {
-	own, _ := m.own(next.entry)
+// keep remembers whose the clusters of a whole file are.
+func (m *mender) keep(f filed, own []uint32) {
+	m.first[f.entry.cluster] = f
 	for _, c := range own {
 		m.owned[c] = true
 	}
-	m.gone[next.name] = true
+}
+
+// replace gives the name of a file to what was being written in its place. The clusters of
+// the file before are not given back: others may have them by now.
+func (m *mender) replace(f, next filed, own []uint32) error {
 	m.done = append(m.done, fmt.Sprintf("%s is now what was to replace it", f.name))
-	putContent(f.dir.data[f.entry.slot*slotSize:(f.entry.slot+1)*slotSize], next.entry.cluster, next.entry.Size)
+	m.gone[next.name] = true
 	f.entry.cluster = next.entry.cluster
-	m.first[f.entry.cluster] = f
-	if err := m.v.writeSlots(f.dir, f.entry.slot, 1); err != nil {
+	m.keep(f, own)
+	if err := m.v.setContent(f.dir, f.entry, next.entry.cluster, next.entry.Size); err != nil {
 		return err
 	}
 	return m.v.forget(f.dir, next.entry)
@@ -145,15 +137,6 @@ func (m *mender) own(e Entry) (own []uint32, whole bool) {
 	return own, false
 }
 
-// forget removes a name, and leaves its clusters to whom they belong.
-func (v *Volume) forget(d *directory, e Entry) error {
-	start := e.slot - e.slots + 1
-	for i := start; i <= e.slot; i++ {
-		d.data[i*slotSize] = slotFree
-	}
-	return v.writeSlots(d, start, e.slots)
-}
-
 // cut ends a file after the clusters that are given.
 func (v *Volume) cut(d *directory, e Entry, clusters []uint32) error {
 	var first uint32
@@ -164,8 +147,7 @@ func (v *Volume) cut(d *directory, e Entry, clusters []uint32) error {
 	if err := v.flush(); err != nil {
 		return err
 	}
-	putContent(d.data[e.slot*slotSize:(e.slot+1)*slotSize], first, min(e.Size, int64(len(clusters))*v.clusterSize))
-	return v.writeSlots(d, e.slot, 1)
+	return v.setContent(d, e, first, min(e.Size, int64(len(clusters))*v.clusterSize))
 }
 
 // MendDevice is Mend for a partition that is not mounted, by its device or the name of an

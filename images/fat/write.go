@@ -136,16 +136,29 @@ func (v *Volume) writeFrom(name string, r io.Reader, size int64, modified time.T
 	if err := v.flush(); err != nil {
 		return err
 	}
-	slot := d.data[old.slot*slotSize : (old.slot+1)*slotSize]
-	putTime(slot, modified)
-	putContent(slot, first, size)
-	if err := v.writeSlots(d, old.slot, 1); err != nil {
+	putTime(d.data[old.slot*slotSize:(old.slot+1)*slotSize], modified)
+	if err := v.setContent(d, old, first, size); err != nil {
 		return err
 	}
 	if err := v.releaseFile(old); err != nil {
 		return err
 	}
 	return v.flush()
+}
+
+// setContent changes where the data of an entry is.
+func (v *Volume) setContent(d *directory, e Entry, cluster uint32, size int64) error {
+	putContent(d.data[e.slot*slotSize:(e.slot+1)*slotSize], cluster, size)
+	return v.writeSlots(d, e.slot, 1)
+}
+
+// forget removes a name, and leaves its clusters to whom they belong.
+func (v *Volume) forget(d *directory, e Entry) error {
+	start := e.slot - e.slots + 1
+	for i := start; i <= e.slot; i++ {
+		d.data[i*slotSize] = slotFree
+	}
+	return v.writeSlots(d, start, e.slots)
 }
 
 func (v *Volume) writeData(clusters []uint32, r io.Reader, size int64) error {

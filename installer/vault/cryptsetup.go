@@ -42,6 +42,10 @@ var (
 // knows no other one.
 var areaCipher = []string{"--keyslot-cipher", string(AESXTS), "--keyslot-key-size", "512"}
 
+// HeaderSize is what a new volume has before its data, bytes: two headers and the areas of
+// the key slots. It is cryptsetup's own choice (LUKS2_DEFAULT_HDR_SIZE in its lib/luks2).
+const HeaderSize = 16 << 20
+
 func (c cryptsetup) format(ctx context.Context, o FormatOptions, key []byte) error {
 	bits := 512
 	if o.Cipher != AESXTS {

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestClear: of the last box only the logs stay, and those of the one before go.
-func TestClear(t *testing.T) {
+// TestClearLast: of the last box only the logs stay, and those of the one before go.
+func TestClearLast(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "demo")
 	for _, run := range []string{"first", "second", "third"} {
-		if err := clear(dir); err != nil {
+		if err := clearLast(dir); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.MkdirAll(filepath.Join(dir, "box", run), 0o755); err != nil {
@@ -20,7 +20,7 @@ func TestClear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := clear(dir); err != nil {
+	if err := clearLast(dir); err != nil {
 		t.Fatal(err)
 	}
 	left, err := filepath.Glob(dir + "*/*")

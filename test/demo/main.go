@@ -63,7 +63,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := vm.Stop(ctx, filepath.Join(d.dir, "box")); err != nil {
 		return err
 	}
-	if err := clear(d.dir); err != nil {
+	if err := clearLast(d.dir); err != nil {
 		return err
 	}
 	var s *site.Site
@@ -98,9 +98,9 @@ func (d *demo) run(ctx context.Context) error {
 	return d.end(ctx, s, box)
 }
 
-// clear removes the box of the last run, but for its logs: those of one that failed are
+// clearLast removes the box of the last run, but for its logs: those of one that failed are
 // wanted later than one thinks.
-func clear(dir string) error {
+func clearLast(dir string) error {
 	before := dir + "-before"
 	if err := os.RemoveAll(before); err != nil {
 		return err

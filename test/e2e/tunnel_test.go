@@ -127,7 +127,7 @@ func (b *testBox) keepsTunnelKey(t *testing.T) {
 	if mode := b.run(t, "stat -c %a:%U "+file); strings.TrimSpace(mode) != "600:root" {
 		t.Errorf("the private key has mode and owner %s", mode)
 	}
-	b.nowhere(t, file)
+	b.nowhere(t, file, append(everywhere, environments)...)
 	private := b.read(t, "cat "+file)
 	for _, name := range []string{"events.jsonl", "plan.json", "answers.yaml", "result.json", "inventory.json"} {
 		to := filepath.Join(t.TempDir(), name)

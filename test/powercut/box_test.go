@@ -92,9 +92,6 @@ type box struct {
 	headerEnd uint64 // bytes from the start of the disk, with the volume's header
 }
 
-// headerSize is that of a LUKS2 header with its key slots, as stek makes it.
-const headerSize = 16 << 20
-
 func newBox(t *testing.T, s *site.Site) *box {
 	t.Helper()
 	b := &box{site: s, dir: t.TempDir()}
@@ -122,7 +119,7 @@ func newBox(t *testing.T, s *site.Site) *box {
 	planned, err := disk.Plan(diskSize, 512, "amd64", b.root[:], ids)
 	must(t, err)
 	state, _ := planned.Part(disk.State)
-	b.headerEnd = state.Start + headerSize
+	b.headerEnd = state.Start + vault.HeaderSize
 	return b
 }
 
@@ -203,7 +200,7 @@ func (b *box) opens(ctx context.Context, s *powercut.State) error {
 		return errors.New("there is no volume")
 	}
 	header := filepath.Join(b.dir, "state")
-	if err := copyPart(header, f, state.Start, headerSize, state.Size); err != nil {
+	if err := copyPart(header, f, state.Start, vault.HeaderSize, state.Size); err != nil {
 		return err
 	}
 	h, err := vault.Inspect(header)
