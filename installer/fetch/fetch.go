@@ -188,7 +188,7 @@ func (d *download) try(ctx context.Context) *Error {
 	if refused := d.begin(resp); refused != nil {
 		return refused
 	}
-	if refused := d.read(resp, cancel); refused != nil {
+	if refused := d.read(ctx, resp.Body, cancel); refused != nil {
 		return refused
 	}
 	return d.check()
@@ -250,16 +250,20 @@ func (d *download) tooLarge() *Error {
 	return &Error{Message: "the file has more than " + strconv.FormatInt(d.Limit, 10) + " bytes", Remedy: "is this the right address?", final: true}
 }
 
-// read reads the rest of the file. A connection that says nothing is cut.
-func (d *download) read(resp *http.Response, cut context.CancelCauseFunc) *Error {
+// read reads the rest of the file. A connection that says nothing is cut: its end is then
+// not that of the file, even where the server still said so, having seen us go.
+func (d *download) read(ctx context.Context, body io.Reader, cut context.CancelCauseFunc) *Error {
 	stalled := time.AfterFunc(d.Stall, func() { cut(errors.New("it says nothing any more")) })
 	defer stalled.Stop()
 	buffer := make([]byte, 16<<10)
 	for {
-		n, err := resp.Body.Read(buffer)
+		n, err := body.Read(buffer)
 		if n > 0 {
 			stalled.Reset(d.Stall)
 			d.partial = append(d.partial, buffer[:n]...)
+		}
+		if err == io.EOF && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 		switch {
 		case int64(len(d.partial)) > d.Limit:

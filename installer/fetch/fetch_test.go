@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -156,6 +157,30 @@ func TestGet(t *testing.T) {
 				t.Errorf("the certificate begins %v ago", age)
 			}
 		})
+	}
+}
+
+// farewell is a body whose server says that the file ends here once it sees us go.
+type farewell struct {
+	gone <-chan struct{}
+	left []byte
+}
+
+func (f *farewell) Read(p []byte) (int, error) {
+	if n := copy(p, f.left); n > 0 {
+		f.left = f.left[n:]
+		return n, nil
+	}
+	<-f.gone
+	return 0, io.EOF
+}
+
+func TestCutIsNoEnd(t *testing.T) {
+	ctx, cut := context.WithCancelCause(t.Context())
+	d := &download{Request: Request{Limit: 1 << 20, Stall: time.Millisecond}}
+	err := d.read(ctx, &farewell{ctx.Done(), file[:1000]}, cut)
+	if err == nil || err.final || !strings.Contains(err.Message, "cut after 1000 bytes: it says nothing any more") {
+		t.Errorf("got %v", err)
 	}
 }
 
