@@ -43,7 +43,7 @@ func StartNetworkd(t testing.TB) *Networkd {
 	}
 	n := &Networkd{t: t}
 	t.Cleanup(func() {
-		n.stop()
+		n.Stop()
 		if t.Failed() {
 			t.Logf("systemd-networkd:\n%s", n.log.String())
 		}
@@ -52,14 +52,14 @@ func StartNetworkd(t testing.TB) *Networkd {
 	return n
 }
 
-// Restart stops it, does what is given, and starts it on the files of the moment.
-func (n *Networkd) Restart(between ...func() error) error {
-	n.stop()
-	for _, do := range between {
-		if err := do(); err != nil {
-			return err
-		}
-	}
+// Restart stops it, and starts it on the files of the moment.
+func (n *Networkd) Restart() error {
+	n.Stop()
+	return n.Start()
+}
+
+// Start starts it on the files of the moment.
+func (n *Networkd) Start() error {
 	n.cmd = exec.Command(networkdProgram)
 	n.cmd.Env = []string{"SYSTEMD_LOG_TARGET=console", "SYSTEMD_LOG_LEVEL=info", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	n.cmd.Stdout, n.cmd.Stderr = &n.log, &n.log
@@ -70,7 +70,8 @@ func (n *Networkd) Restart(between ...func() error) error {
 	return nil
 }
 
-func (n *Networkd) stop() {
+// Stop ends it, if it runs. What it has set stays.
+func (n *Networkd) Stop() {
 	if n.cmd == nil {
 		return
 	}

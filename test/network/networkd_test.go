@@ -46,7 +46,7 @@ func newBox(t *testing.T, cards ...*lan.Card) *box {
 	b.env.Carrier, b.env.Address, b.env.Offers, b.env.Answer = 2*time.Second, 8*time.Second, time.Second, 300*time.Millisecond
 	b.keeper = keep.Keeper{
 		Dir: filepath.Join(t.TempDir(), "journal"), Root: "/",
-		Reload: func(context.Context, keep.Config, keep.Config) error { return b.reload() },
+		Reload: keep.Systemd{Cards: b.nics, Run: b.systemctl}.Reload,
 		Test: func(ctx context.Context, c keep.Config) probe.Report {
 			n, err := network.Recall(c.Test)
 			if err != nil {
@@ -58,15 +58,15 @@ func newBox(t *testing.T, cards ...*lan.Card) *box {
 	return b
 }
 
-// reload does what keep.Systemd does, without a systemd.
-func (b *box) reload() error {
-	return b.networkd.Restart(func() error {
-		var names []string
-		for _, nic := range b.nics {
-			names = append(names, nic.Name)
-		}
-		return keep.Clear(names, nil)
-	})
+// systemctl stops and starts systemd-networkd, without a systemd. Nothing else runs here.
+func (b *box) systemctl(_ context.Context, _ string, args ...string) error {
+	switch strings.Join(args, " ") {
+	case "stop systemd-networkd.socket systemd-networkd.service":
+		b.networkd.Stop()
+	case "start systemd-networkd.service":
+		return b.networkd.Start()
+	}
+	return nil
 }
 
 func (b *box) want(n preseed.Network) probe.Want {
@@ -217,14 +217,7 @@ func TestPriority(t *testing.T) {
 func waitAddress(t *testing.T, card, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		link, err := netlink.LinkByName(card)
-		if err != nil {
-			t.Fatal(err)
-		}
-		have, err := netlink.AddrList(link, netlink.FAMILY_V4)
-		if err != nil {
-			t.Fatal(err)
-		}
+		have := addressesOf(t, card)
 		for _, a := range have {
 			if a.IP.Equal(net.ParseIP(address)) {
 				return
@@ -234,6 +227,20 @@ func waitAddress(t *testing.T, card, address string) {
 			t.Fatalf("%s does not get %s: %v", card, address, have)
 		}
 	}
+}
+
+// addressesOf are none while the interface is not there.
+func addressesOf(t *testing.T, card string) []netlink.Addr {
+	t.Helper()
+	link, err := netlink.LinkByName(card)
+	if err != nil {
+		return nil
+	}
+	all, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // TestWorseReturns: a configuration that does not work is tried, and the one that
@@ -285,6 +292,52 @@ func TestConfirmed(t *testing.T) {
 	}
 }
 
+// TestNetdevs: an interface that both configurations make in the same way stays, with what
+// lies on it, and has the addresses and routes of the new one alone. One that is made in
+// another way is made anew. A bridge stands here for the tunnel, which not every kernel has.
+func TestNetdevs(t *testing.T) {
+	_, card := site(t)
+	b := newBox(t, card)
+	config := func(answers, device, address string) keep.Config {
+		c := b.config(answers)
+		c.Files = append(c.Files,
+			network.File{Path: "/etc/systemd/network/50-over.netdev", Mode: 0o644, Data: []byte("[NetDev]\nName=over\nKind=bridge\n" + device)},
+			network.File{Path: "/etc/systemd/network/50-over.network", Mode: 0o644, Data: []byte("[Match]\nName=over\n[Network]\nLinkLocalAddressing=no\nConfigureWithoutCarrier=yes\nAddress=" + address + "\n")})
+		return c
+	}
+	index := func() int {
+		t.Helper()
+		link, err := netlink.LinkByName("over")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return link.Attrs().Index
+	}
+	change := func(to keep.Config, address string) {
+		t.Helper()
+		if past, err := b.keeper.Try(t.Context(), to, 0); err != nil || !past.Kept {
+			t.Fatalf("got %+v, %v", past, err)
+		}
+		waitAddress(t, "over", address)
+		if all := addressesOf(t, "over"); len(all) != 1 {
+			t.Errorf("addresses of the configuration before are left: %v", all)
+		}
+	}
+	b.install(config(fixed, "", "10.5.0.2/24"))
+	waitAddress(t, "over", "10.5.0.2")
+	first := index()
+	other := strings.ReplaceAll(fixed, "192.168.7.20/24", "192.168.7.21/24")
+	change(config(other, "", "10.5.0.2/24"), "10.5.0.2")
+	change(config(other, "", "10.6.0.3/24"), "10.6.0.3")
+	if now := index(); now != first {
+		t.Errorf("it was made anew: it had the number %d and has %d", first, now)
+	}
+	change(config(other, "[Bridge]\nPriority=7\n", "10.6.0.3/24"), "10.6.0.3")
+	if index() == first {
+		t.Error("it was to be made anew, and stayed")
+	}
+}
+
 // TestRestart: the power goes while a configuration waits for its confirmation.
 // The next start finds the old files in place before networkd runs.
 func TestRestart(t *testing.T) {
@@ -296,9 +349,9 @@ func TestRestart(t *testing.T) {
 	ctx, cut := context.WithCancel(t.Context())
 	reloads := 0
 	dying := b.keeper
-	dying.Reload = func(context.Context, keep.Config, keep.Config) error {
+	dying.Reload = func(ctx context.Context, before, now keep.Config) error {
 		if reloads++; reloads == 1 {
-			return b.reload()
+			return b.keeper.Reload(ctx, before, now)
 		}
 		// The power went: what would have brought the old files back is undone.
 		return dying.Write(good, other)
@@ -322,7 +375,7 @@ func TestRestart(t *testing.T) {
 	if err != nil || past == nil || past.Kept || past.Reason != "the box restarted before it was kept" {
 		t.Fatalf("got %+v, %v", past, err)
 	}
-	if err := b.reload(); err != nil { // as a start does, with cards that have nothing
+	if err := b.keeper.Reload(t.Context(), other, good); err != nil { // as a start does, with cards that have nothing
 		t.Fatal(err)
 	}
 	b.works(good)

@@ -24,7 +24,9 @@ type Systemd struct {
 // Reload stops networkd, takes away what it has set, and starts it on the new files:
 // a networkd that is merely restarted leaves the routes of files that are gone, and
 // changes no tunnel and no VLAN that exists. Nobody is cut off by that: connections
-// outlive an address that is back within seconds.
+// outlive an address that is back within seconds. A tunnel or VLAN that both
+// configurations make in the same way stays: what the cluster has laid over it would go
+// with it.
 func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 	stopped, started := radios(before), radios(now)
 	steps := [][]string{{"stop", "systemd-networkd.socket", "systemd-networkd.service"}}
@@ -40,7 +42,8 @@ func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 	for _, c := range s.Cards {
 		cards = append(cards, c.Name)
 	}
-	if err := Clear(cards, append(netdevs(before), netdevs(now)...)); err != nil {
+	remade, readdressed := changed(before, now)
+	if err := Clear(append(cards, readdressed...), remade); err != nil {
 		return err
 	}
 	if !slices.Equal(stopped, started) {
@@ -60,8 +63,11 @@ func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 	if len(started) > 0 {
 		steps = append(steps, append([]string{"start"}, started...))
 	}
-	if !bytes.Equal(content(before, network.ProxyEnvPath), content(now, network.ProxyEnvPath)) {
-		steps = append(steps, []string{"try-restart", "k3s.service"}) // its containers run on
+	if slices.Contains(remade, network.Tunnel) || !bytes.Equal(content(before, network.ProxyEnvPath), content(now, network.ProxyEnvPath)) {
+		// Its containers run on. It reads the proxy only when it starts, and makes the
+		// pods' network only then, which the kernel removes with the tunnel below it. A
+		// start takes minutes on a slow box, and has no limit: nothing waits for it.
+		steps = append(steps, []string{"try-restart", "--no-block", "k3s.service"})
 	}
 	for _, step := range steps {
 		if err := s.Run(ctx, "systemctl", step...); err != nil {
@@ -98,6 +104,51 @@ func netdevs(c Config) []string {
 	}
 	return names
 }
+
+// changed are the interfaces that a reload has to make anew or take away, and those that
+// stay and get other addresses or routes.
+func changed(before, now Config) (remade, readdressed []string) {
+	names := append(netdevs(before), netdevs(now)...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		switch {
+		case !slices.EqualFunc(makers(before, name), makers(now, name), same):
+			remade = append(remade, name)
+		case !slices.EqualFunc(with(before, ".network", "Name="+name), with(now, ".network", "Name="+name), same):
+			readdressed = append(readdressed, name)
+		}
+	}
+	return remade, readdressed
+}
+
+// makers are the files that decide how an interface is made: its own, the credentials
+// that this one names (systemd.netdev(5), PrivateKey=), and those of the cards that a
+// VLAN lies on.
+func makers(c Config, name string) []network.File {
+	files := with(c, ".netdev", "Name="+name)
+	for _, f := range slices.Clone(files) {
+		for line := range strings.Lines(string(f.Data)) {
+			if _, credential, ok := strings.Cut(strings.TrimSpace(line), "=@"); ok {
+				at := path.Join(path.Dir(network.TunnelKeyPath), credential)
+				files = append(files, network.File{Path: at, Data: content(c, at)})
+			}
+		}
+	}
+	return append(files, with(c, ".network", "VLAN="+name)...)
+}
+
+// with are the files of a kind that have a line.
+func with(c Config, kind, line string) []network.File {
+	var files []network.File
+	for _, f := range c.Files {
+		if path.Ext(f.Path) == kind && slices.Contains(strings.Split(string(f.Data), "\n"), line) {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+func same(a, b network.File) bool { return a.Path == b.Path && bytes.Equal(a.Data, b.Data) }
 
 func content(c Config, at string) []byte {
 	for _, f := range c.Files {
