@@ -125,12 +125,15 @@ func (s State) back(why string) State {
 	return State{Kept: s.Kept, Last: &Past{ID: s.Trial.Config.ID(), Reason: why}}
 }
 
-// Worse lists why a configuration is worse than the one before it: stages that were
-// passed before and fail now. before is nil when nothing was tested; then every
-// failure that is this side's own counts.
+// Worse lists why a configuration is worse than the one before it: stages that did not
+// fail before and fail now. before is nil when nothing was tested; then every failure
+// that is this side's own counts.
 //
 // The far side's faults never count. Silence of a far side counts only where it
-// spoke before: it may be off, or the new configuration may not lead there.
+// spoke before: it may be off, or the new configuration may not lead there. So a tunnel to
+// a peer that is new may be silent: head office enters the box's public key when the box
+// has shown it. That a clock is off counts only where it was right before: a configuration
+// that names the first time server is how somebody gets to know, and what puts it right.
 func Worse(before *probe.Report, after probe.Report) []probe.Verdict {
 	if before == nil {
 		return after.Local()
@@ -145,21 +148,35 @@ func Worse(before *probe.Report, after probe.Report) []probe.Verdict {
 		return worse
 	}
 	for _, v := range after.Verdicts {
-		if v.OfLink() || v.Outcome != probe.Failed || !passed(*before, v) || v.Fault.Remote() && !v.Fault.Silence() {
-			continue
+		if !v.OfLink() && v.Outcome == probe.Failed && counts(*before, v) {
+			worse = append(worse, v)
 		}
-		worse = append(worse, v)
 	}
 	return worse
 }
 
-func passed(r probe.Report, like probe.Verdict) bool {
+// counts reports whether a failure speaks against a configuration, by how the same stage
+// ended before.
+func counts(before probe.Report, v probe.Verdict) bool {
+	switch outcome(before, v) {
+	case probe.Passed:
+		return !v.Fault.Remote() || v.Fault.Silence()
+	case probe.Failed:
+		return false
+	}
+	// It was not there to be tested. Where nothing carried the box nothing was, and what is
+	// seen now is no worse.
+	return carried(before) && !v.Fault.Remote() && v.Fault != probe.FaultClockOff
+}
+
+// outcome is how the same stage ended in another report, Skipped where it is not in it.
+func outcome(r probe.Report, like probe.Verdict) probe.Outcome {
 	for _, v := range r.Verdicts {
-		if v.Stage == like.Stage && v.Of == like.Of && v.Outcome == probe.Passed {
-			return true
+		if v.Stage == like.Stage && v.Of == like.Of {
+			return v.Outcome
 		}
 	}
-	return false
+	return probe.Skipped
 }
 
 func carried(r probe.Report) bool { return r.Carried() }

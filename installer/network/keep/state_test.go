@@ -64,8 +64,17 @@ func bad(s probe.Stage, of string, f probe.Fault) probe.Verdict {
 	return probe.Verdict{Stage: s, Of: of, Outcome: probe.Failed, Fault: f}
 }
 
+func none(s probe.Stage) probe.Verdict { return probe.Verdict{Stage: s, Outcome: probe.Skipped} }
+
 func TestWorse(t *testing.T) {
 	works := report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), ok(probe.DNS, ""), ok(probe.TunnelStage, ""), ok(probe.Reach, "hub"))
+	// What a box with a cable and nothing else sees, and what after adds to it.
+	plain := report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), ok(probe.DNS, ""), none(probe.Clock), none(probe.ProxyStage), none(probe.TunnelStage), none(probe.Reach))
+	with := func(v probe.Verdict) probe.Report {
+		return report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), ok(probe.DNS, ""), v)
+	}
+	noLink := report(bad(probe.Carrier, "up", probe.FaultNoCarrier), none(probe.ProxyStage))
+	refused := with(bad(probe.ProxyStage, "", probe.FaultProxyLogin))
 	unplugged := report(bad(probe.Carrier, "up", probe.FaultNoCarrier))
 	for _, c := range []struct {
 		name   string
@@ -82,6 +91,19 @@ func TestWorse(t *testing.T) {
 		{"the hub refuses", &works, report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), bad(probe.Reach, "hub", probe.FaultServiceRefuses)), nil},
 		{"the tunnel that spoke is silent", &works, report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), bad(probe.TunnelStage, "", probe.FaultTunnelSilent)), []probe.Stage{probe.TunnelStage}},
 		{"one of two links fails", &works, report(bad(probe.Carrier, "spare", probe.FaultNoCarrier), ok(probe.Carrier, "up"), ok(probe.Address, "up")), nil},
+		{"a proxy is new, and its login is wrong", &plain, refused, []probe.Stage{probe.ProxyStage}},
+		{"a proxy is new, and another authority signed it", &plain, with(bad(probe.ProxyStage, "", probe.FaultProxyTLS)), []probe.Stage{probe.ProxyStage}},
+		{"a proxy refuses the login as before", &refused, refused, nil},
+		{"a proxy refuses the login, and nothing was reached before", &noLink, refused, nil},
+		{"a proxy refuses the login, and nobody asked for one before", &works, refused, []probe.Stage{probe.ProxyStage}},
+		{"a tunnel is new, and its endpoint's name means nothing", &plain, with(bad(probe.TunnelStage, "", probe.FaultTunnelEndpoint)), []probe.Stage{probe.TunnelStage}},
+		{"a tunnel is new, and its other end silent", &plain, with(bad(probe.TunnelStage, "", probe.FaultTunnelSilent)), nil},
+		{"a time server is new, and silent", &plain, with(bad(probe.Clock, "", probe.FaultTimeSilent)), nil},
+		{"a time server is new, and this clock is wrong", &plain, with(bad(probe.Clock, "", probe.FaultClockOff)), nil},
+		{"a hub is new, and cannot be reached", &plain, with(bad(probe.Reach, "hub", probe.FaultUnreachable)), []probe.Stage{probe.Reach}},
+		{"a hub is new, and refuses", &plain, with(bad(probe.Reach, "hub", probe.FaultServiceRefuses)), nil},
+		{"the server that answered is out of reach", &works, with(bad(probe.Reach, "hub", probe.FaultUnreachable)), []probe.Stage{probe.Reach}},
+		{"the server that answered is silent", &works, with(bad(probe.Reach, "hub", probe.FaultServiceNoAnswer)), []probe.Stage{probe.Reach}},
 		{"nothing was tested before, and it works", nil, works, nil},
 		{"nothing was tested before, and it does not", nil, unplugged, []probe.Stage{probe.Carrier}},
 		{"nothing was tested before, and the hub is down", nil, report(ok(probe.Carrier, "up"), bad(probe.Reach, "hub", probe.FaultServiceError)), nil},
