@@ -37,7 +37,6 @@ tests what it was set up with. The exit status is 1 when a stage fails.`,
 			return err
 		}
 		this := node.ThisNetwork()
-		this.Services = clusterServices("/")
 		if *output == "text" {
 			this.Env.Seen = func(v probe.Verdict) { writeVerdict(cmd.OutOrStdout(), v) }
 		}

@@ -27,16 +27,19 @@ type Network struct {
 	Cards  func(context.Context) ([]hardware.NIC, error) // those of this moment: a radio may have got a new name
 	Run    func(ctx context.Context, name string, args ...string) error
 	Host   func() (string, error) // name of the node
-	// Services are tested by Test alone, after all that a network itself leads to: what
-	// they answer is no reason to leave a network.
+	// Services are what every test tries to reach in the end, before and after a change: a
+	// tunnel may shake hands and no longer lead to the cluster.
 	Services []probe.Service
 }
 
 // ThisNetwork is that of the running machine.
-func ThisNetwork() Network {
+func ThisNetwork() Network { return networkBelow("/") }
+
+func networkBelow(root string) Network {
 	return Network{
-		Keeper: keep.Keeper{Dir: filepath.Join(stateDir, installer.NetworkJournal), Root: "/"},
+		Keeper: keep.Keeper{Dir: filepath.Join(root, stateDir, installer.NetworkJournal), Root: root},
 		Env:    probe.Host(), Cards: cards, Run: installer.Tools{}.Do, Host: os.Hostname,
+		Services: clusterServices(root),
 	}
 }
 

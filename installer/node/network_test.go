@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/k3s"
 	"github.com/stek-edge/stek/installer/network"
 	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/installer/preseed"
@@ -158,5 +161,40 @@ func TestSettle(t *testing.T) {
 	}
 	if want := []string{"systemctl daemon-reload"}; !slices.Equal(*started, want) {
 		t.Errorf("started %q", *started)
+	}
+}
+
+// TestServices: what this machine's network is tested by goes on to an agent's server. A
+// server's own k3s is none of its network.
+func TestServices(t *testing.T) {
+	own := httptest.NewTLSServer(nil)
+	defer own.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate().Raw})
+	for name, c := range map[string]struct {
+		config string
+		want   string
+	}{
+		"an agent": {"server: https://10.77.0.1:6443\n", "https://10.77.0.1:6443"},
+		"a server": {"node-name: kas-7\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for at, text := range map[string][]byte{k3s.ConfigPath: []byte(c.config), "/var/lib/rancher/k3s/agent/server-ca.crt": ca} {
+				file := filepath.Join(root, at)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := networkBelow(root).Services
+			if c.want == "" {
+				if len(got) != 0 {
+					t.Errorf("got %+v", got)
+				}
+				return
+			}
+			if len(got) != 1 || got[0].URL.String() != c.want || !got[0].Direct || got[0].Roots == nil {
+				t.Errorf("got %+v", got)
+			}
+		})
 	}
 }
