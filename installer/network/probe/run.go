@@ -41,6 +41,7 @@ func Run(ctx context.Context, want Want, env Env) Report {
 		return p.report
 	}
 	watch := watchCarriers(ctx)
+	defer watch.stop()
 	for _, l := range want.Links {
 		p.link(ctx, l, watch)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -225,6 +226,25 @@ func TestOffline(t *testing.T) {
 	}
 	if sent := s.card.Sent(t) - before; sent != 0 || s.names.Asked() != 0 {
 		t.Errorf("%d packets were sent", sent)
+	}
+}
+
+// TestListensNoLonger: a test that ends early leaves no socket behind.
+func TestListensNoLonger(t *testing.T) {
+	s := newSite(t)
+	s.card.Unplug(t)
+	open := func() int {
+		t.Helper()
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	before := open()
+	Run(t.Context(), s.want, s.env)
+	if !wait(t.Context(), 5*time.Second, func() bool { return open() <= before }) {
+		t.Errorf("%d files were open before the test, and %d are after it", before, open())
 	}
 }
 
