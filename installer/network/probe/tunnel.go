@@ -71,31 +71,51 @@ func judgeTunnel(d *wgtypes.Device, now time.Time) finding {
 	}
 	silent := silentPeers(d, now)
 	if len(silent) == 0 {
-		return passed(fmt.Sprintf("%d of %d peers shook hands", len(d.Peers), len(d.Peers)))
+		return judgeLive(d, now)
 	}
 	var words []string
 	for _, peer := range silent {
-		to := "from anywhere"
-		if peer.Endpoint != nil {
-			to = "at " + peer.Endpoint.String()
-		}
-		words = append(words, fmt.Sprintf("%s… %s does not shake hands (%d bytes sent, %d received)", short(peer.PublicKey), to, peer.TransmitBytes, peer.ReceiveBytes))
+		words = append(words, fmt.Sprintf("%s… at %s does not shake hands (%d bytes sent, %d received)", short(peer.PublicKey), peer.Endpoint, peer.TransmitBytes, peer.ReceiveBytes))
 	}
 	f := failed(FaultTunnelSilent, strings.Join(words, "; "))
 	f.do = fmt.Sprintf("check that the other end knows this box's public key %s, that both clocks are right, and that UDP to its port is let through", d.PublicKey)
 	return f
 }
 
-// silentPeers are those without keys that are in use. A peer without an endpoint
+// judgeLive is for a tunnel none of whose peers is silent: they shook hands, or nobody can
+// know yet.
+func judgeLive(d *wgtypes.Device, now time.Time) finding {
+	live := 0
+	for _, peer := range d.Peers {
+		if !stale(peer, now) {
+			live++
+		}
+	}
+	saw := fmt.Sprintf("%d of %d peers shook hands", live, len(d.Peers))
+	switch live {
+	case 0:
+		return skipped("no endpoint is known of any peer, and none has come yet")
+	case len(d.Peers):
+		return passed(saw)
+	}
+	return passed(saw + "; no endpoint is known of the others, which come by themselves")
+}
+
+// silentPeers are those that are asked and have no keys in use. A peer without an endpoint
 // comes to us, in its own time.
 func silentPeers(d *wgtypes.Device, now time.Time) []wgtypes.Peer {
 	var silent []wgtypes.Peer
 	for _, peer := range d.Peers {
-		if peer.Endpoint != nil && now.Sub(peer.LastHandshakeTime) > rejectAfter {
+		if peer.Endpoint != nil && stale(peer, now) {
 			silent = append(silent, peer)
 		}
 	}
 	return silent
+}
+
+// stale reports whether a peer has no keys that are still used.
+func stale(peer wgtypes.Peer, now time.Time) bool {
+	return now.Sub(peer.LastHandshakeTime) > rejectAfter
 }
 
 func short(k wgtypes.Key) string { return base64.StdEncoding.EncodeToString(k[:])[:8] }

@@ -3,8 +3,10 @@
 package probe
 
 import (
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -60,6 +62,37 @@ func TestTunnel(t *testing.T) {
 				if strings.Contains(v.Saw+v.Do, own.String()) {
 					t.Error("the private key is in the report")
 				}
+			}
+		})
+	}
+}
+
+// TestJudgeTunnel: only who shook hands counts as that.
+func TestJudgeTunnel(t *testing.T) {
+	now := time.Now()
+	endpoint := &net.UDPAddr{IP: net.IPv4(203, 0, 113, 10), Port: 51820}
+	live := wgtypes.Peer{Endpoint: endpoint, LastHandshakeTime: now.Add(-time.Minute)}
+	silent := wgtypes.Peer{Endpoint: endpoint}
+	stale := wgtypes.Peer{Endpoint: endpoint, LastHandshakeTime: now.Add(-time.Hour)}
+	comes := wgtypes.Peer{} // by itself, and has not yet
+	for _, c := range []struct {
+		name    string
+		peers   []wgtypes.Peer
+		outcome Outcome
+		fault   Fault
+		saw     string
+	}{
+		{"no peer", nil, Failed, FaultNoTunnel, "has no peer"},
+		{"all shook hands", []wgtypes.Peer{live, live}, Passed, "", "2 of 2 peers shook hands"},
+		{"one is silent", []wgtypes.Peer{live, silent}, Failed, FaultTunnelSilent, "at 203.0.113.10:51820 does not shake hands"},
+		{"one no longer answers", []wgtypes.Peer{stale}, Failed, FaultTunnelSilent, "does not shake hands"},
+		{"one is still to come", []wgtypes.Peer{live, comes}, Passed, "", "1 of 2 peers shook hands; no endpoint is known of the others, which come by themselves"},
+		{"all are still to come", []wgtypes.Peer{comes}, Skipped, "", "no endpoint is known of any peer, and none has come yet"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := judgeTunnel(&wgtypes.Device{Name: "stek-vpn", Peers: c.peers}, now)
+			if f.outcome != c.outcome || f.fault != c.fault || !strings.Contains(f.saw, c.saw) {
+				t.Errorf("got %s, %s: %s", f.outcome, f.fault, f.saw)
 			}
 		})
 	}
