@@ -77,7 +77,7 @@ func TestFullWiFi(t *testing.T) {
 		phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(ctx) })
 		must(t, box.LogIn(ctx))
 		box.onRadio(t, "Ready", "10.9.0.", time.Minute)
-		if test, err := box.Run(ctx, "stek network test"); !strings.Contains(test, "passed   association") {
+		if test, err := box.Run(ctx, "stek network test"); err != nil || !strings.Contains(test, "passed   association") || !strings.Contains(test, `stands by: "Kas 7" is joined`) {
 			t.Errorf("stek network test: %v\n%s", err, test)
 		}
 		box.hides(t, "glass house 7")

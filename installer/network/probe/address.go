@@ -15,7 +15,7 @@ import (
 
 // address waits for the link's addresses and asks who gives them.
 func (p *prober) address(ctx context.Context, l Link) finding {
-	seen := p.links[l.Interface]
+	seen := p.links[l.Name]
 	var err error
 	enough := func() bool {
 		seen.addresses, err = addressesOf(l.Interface)

@@ -19,7 +19,7 @@ import (
 // duplicate asks whether somebody else has one of the link's addresses.
 func (p *prober) duplicate(ctx context.Context, l Link) finding {
 	var asked []netip.Addr
-	for _, a := range p.links[l.Interface].addresses {
+	for _, a := range p.links[l.Name].addresses {
 		if !a.Addr().Is4() {
 			continue
 		}

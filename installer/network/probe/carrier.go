@@ -35,7 +35,6 @@ func (p *prober) carrier(ctx context.Context, l Link, watch *carrierWatch) findi
 			return failed(FaultFlapping, fmt.Sprintf("%s has lost its carrier %d times since the start, and again just now", l.Interface, lost+1))
 		}
 	}
-	p.links[l.Interface].mtu = link.Attrs().MTU
 	saw := "carrier on " + l.Interface
 	if speed := p.count(l.Interface, "speed"); speed > 0 {
 		saw += fmt.Sprintf(", %d Mbit/s", speed)

@@ -21,7 +21,7 @@ func (p *prober) clock(ctx context.Context) {
 	began := time.Now()
 	servers := slices.Clone(p.want.TimeServers)
 	for _, l := range p.want.Links {
-		for _, o := range p.links[l.Interface].offers {
+		for _, o := range p.links[l.Name].offers {
 			for _, a := range o.NTP {
 				if !slices.Contains(servers, a.String()) {
 					servers = append(servers, a.String())

@@ -142,7 +142,7 @@ func (p *prober) findNameServers() []netip.Addr {
 			continue
 		}
 		all = append(all, l.DNS...)
-		for _, o := range p.links[l.Interface].offers {
+		for _, o := range p.links[l.Name].offers {
 			all = append(all, o.DNS...)
 		}
 	}

@@ -6,7 +6,8 @@
 //
 // Each stage has one verdict: passed, failed or skipped, what it saw, how long it
 // took, and what to do. A stage whose ground is missing is skipped, so that one
-// broken cable is one failure and not ten. What a failure is called is a Fault, and
+// broken cable is one failure and not ten. Of the networks that one radio may join the
+// joined one is tested, and the others stand by. What a failure is called is a Fault, and
 // Fault.Remote tells the failures of the far side from those of this one.
 //
 // State is read through netlink, tunnels through wgctrl, radios through nl80211 and

@@ -39,7 +39,7 @@ func (p *prober) gateway(ctx context.Context, l Link) finding {
 	if !via.Is4() {
 		return p.gatewayIPv6(l, via)
 	}
-	own := ownAddress(p.links[l.Interface].addresses, via)
+	own := ownAddress(p.links[l.Name].addresses, via)
 	if !own.IsValid() {
 		return failed(FaultGatewaySilent, fmt.Sprintf("the gateway %s is in none of the networks of %s", via, l.Interface))
 	}

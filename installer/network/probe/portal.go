@@ -18,7 +18,7 @@ import (
 func (p *prober) portal(ctx context.Context) {
 	began := time.Now()
 	for _, l := range p.want.Links {
-		for _, o := range p.links[l.Interface].offers {
+		for _, o := range p.links[l.Name].offers {
 			// RFC 8910 also has a URI that says that there is no portal.
 			if o.Portal != "" && !strings.HasPrefix(o.Portal, "urn:") {
 				p.add(Portal, "", began, failed(FaultPortal, "the DHCP server "+o.Server.String()+" tells of a portal"))

@@ -18,15 +18,12 @@ import (
 // radio looks whether the card is there and may transmit. A radio has no carrier
 // before it has joined a network, so that is no question here.
 func (p *prober) radio(ctx context.Context, l Link) finding {
-	var link netlink.Link
-	var err error
 	if !wait(ctx, p.Carrier, func() bool {
-		link, err = netlink.LinkByName(l.Interface)
+		_, err := netlink.LinkByName(l.Interface)
 		return err == nil
 	}) {
 		return failed(FaultNoRadio, "there is no radio "+l.Interface)
 	}
-	p.links[l.Interface].mtu = link.Attrs().MTU
 	phy := filepath.Join(p.Sys, "class/net", l.Interface, "phy80211")
 	if _, err := os.Stat(phy); err != nil {
 		return failed(FaultNoRadio, l.Interface+" is no radio")
@@ -51,8 +48,8 @@ func blocked(phy string) string {
 	return ""
 }
 
-// association waits until the radio has joined its network, and meanwhile listens
-// to what wpa_supplicant says about it.
+// association waits until the radio has joined its network, or another one that it may
+// join, and meanwhile listens to what wpa_supplicant says about it.
 func (p *prober) association(ctx context.Context, l Link) finding {
 	client, err := wifi.New()
 	if err != nil {
@@ -68,22 +65,53 @@ func (p *prober) association(ctx context.Context, l Link) finding {
 		defer events.close()
 	}
 	var bss *wifi.BSS
+	others := otherNetworks(p.want.Links, l)
 	joined := func() bool {
 		bss, err = client.BSS(card)
-		return err == nil && bss.Status == wifi.BSSStatusAssociated && bss.SSID == l.Network && authorised(p, l)
+		return err == nil && bss.Status == wifi.BSSStatusAssociated && (bss.SSID == l.Network || slices.Contains(others, bss.SSID)) && authorised(l)
 	}
-	if wait(ctx, p.Associate, joined) {
+	switch has := wait(ctx, p.Associate, joined); {
+	case has && bss.SSID == l.Network:
 		return passed(joinedWords(client, card, bss))
-	}
-	if listenErr != nil {
+	case has && listenErr != nil:
+		return standsBy(bss.SSID)
+	case has:
+		return judgeStandby(l, bss.SSID, events.seen())
+	case listenErr != nil:
 		return failed(FaultNotJoined, fmt.Sprintf("wpa_supplicant is not there for %s: %v", l.Interface, listenErr))
 	}
 	return judgeAssociation(l, events.seen(), reachable(client, card))
 }
 
+// otherNetworks are those that the same radio may join instead.
+func otherNetworks(all []Link, l Link) []string {
+	var names []string
+	for _, other := range all {
+		if other.Interface == l.Interface && other.Network != "" && other.Network != l.Network {
+			names = append(names, other.Network)
+		}
+	}
+	return names
+}
+
+// standsBy is for a link whose radio has joined another of its networks.
+func standsBy(joined string) finding {
+	return finding{outcome: Skipped, saw: fmt.Sprintf("stands by: %q is joined", joined), standsBy: true}
+}
+
+// judgeStandby decides about a link whose radio joined another network while it was listened
+// to. What was refused on the way there is a fault, that a network was not in reach is not:
+// this is what the other one is for.
+func judgeStandby(l Link, joined string, events []wpaEvent) finding {
+	if f := judgeAssociation(l, events, []string{l.Network}); f.fault == FaultWrongKey || f.fault == FaultLogin {
+		return f
+	}
+	return standsBy(joined)
+}
+
 // authorised: a station is associated before the keys are agreed on; the card has a
 // carrier only after that (IEEE 802.1X port, operstates.rst of the kernel).
-func authorised(_ *prober, l Link) bool {
+func authorised(l Link) bool {
 	link, err := netlink.LinkByName(l.Interface)
 	return err == nil && link.Attrs().OperState == netlink.OperUp
 }

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,18 +32,54 @@ func TestJudgeAssociation(t *testing.T) {
 		{"slow", trying, nil, FaultNotJoined, "was not joined in time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var events []wpaEvent
-			for line := range strings.Lines(c.said) {
-				e, ok := parseWPAEvent(strings.TrimSpace(line))
-				if !ok {
-					t.Fatalf("not understood: %s", line)
-				}
-				events = append(events, e)
-			}
-			got := judgeAssociation(Link{Network: "Kas 7"}, events, c.reachable)
+			got := judgeAssociation(Link{Network: "Kas 7"}, said(t, c.said), c.reachable)
 			if got.fault != c.fault || !strings.Contains(got.saw, c.saw) {
 				t.Errorf("got %s: %s", got.fault, got.saw)
 			}
 		})
+	}
+}
+
+// said reads what wpa_supplicant says, line by line.
+func said(t *testing.T, text string) (events []wpaEvent) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		e, ok := parseWPAEvent(strings.TrimSpace(line))
+		if !ok {
+			t.Fatalf("not understood: %s", line)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// TestJudgeStandby: the radio has joined "Kas 8" instead of the preferred "Kas 7". Only what
+// a person has to correct is a fault of "Kas 7".
+func TestJudgeStandby(t *testing.T) {
+	for _, c := range []struct {
+		name, said string
+		fault      Fault
+	}{
+		{"nothing was heard", "", ""},
+		{"not in reach", "<3>CTRL-EVENT-NETWORK-NOT-FOUND", ""},
+		{"full", "<3>CTRL-EVENT-ASSOC-REJECT bssid=02:00:00:00:00:00 status_code=17", ""},
+		{"wrong key", `<3>CTRL-EVENT-SSID-TEMP-DISABLED id=0 ssid="Kas 7" auth_failures=1 duration=10 reason=WRONG_KEY`, FaultWrongKey},
+		{"wrong login", "<3>CTRL-EVENT-EAP-FAILURE EAP authentication failed", FaultLogin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := judgeStandby(Link{Network: "Kas 7"}, "Kas 8", said(t, c.said))
+			if got.fault != c.fault || c.fault == "" && (!got.standsBy || got.outcome != Skipped || got.saw != `stands by: "Kas 8" is joined`) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+// TestOtherNetworks: only what is joined by the same radio makes a link stand by.
+func TestOtherNetworks(t *testing.T) {
+	hall := Link{Name: "hall", Interface: "wifi0", Network: "Kas 7"}
+	all := []Link{hall, {Name: "spare", Interface: "wifi0", Network: "Kas 8"}, {Name: "yard", Interface: "wifi1", Network: "Kas 9"}, {Name: "up", Interface: "eth0"}}
+	if got := otherNetworks(all, hall); !slices.Equal(got, []string{"Kas 8"}) {
+		t.Errorf("got %q", got)
 	}
 }

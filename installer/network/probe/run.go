@@ -14,7 +14,7 @@ type prober struct {
 	Env
 	want   Want
 	report Report
-	links  map[string]*seenLink // by interface
+	links  map[string]*seenLink // by name: several links may use one card
 
 	silent      map[string]bool // gateways, by link, that did not say that they drop packets
 	nameServers []netip.Addr
@@ -26,7 +26,6 @@ type prober struct {
 type seenLink struct {
 	addresses []netip.Prefix
 	offers    []Offer
-	mtu       int
 }
 
 // Run tests every stage, and ends early with the context only.
@@ -67,13 +66,16 @@ var boxStages = []struct {
 	{MTU, (*prober).mtu}, {TunnelStage, (*prober).tunnel}, {Reach, (*prober).services},
 }
 
-// link runs the stages of one link until one fails.
+// linkStage is one stage of one link.
+type linkStage struct {
+	stage Stage
+	run   func() finding
+}
+
+// link runs the stages of one link.
 func (p *prober) link(ctx context.Context, l Link, watch *carrierWatch) {
-	p.links[l.Interface] = &seenLink{}
-	stages := []struct {
-		stage Stage
-		run   func() finding
-	}{
+	p.links[l.Name] = &seenLink{}
+	p.inOrder(l.Name, []linkStage{
 		{Carrier, func() finding {
 			if l.Network != "" {
 				return p.radio(ctx, l)
@@ -89,16 +91,25 @@ func (p *prober) link(ctx context.Context, l Link, watch *carrierWatch) {
 		{Address, func() finding { return p.address(ctx, l) }},
 		{Duplicate, func() finding { return p.duplicate(ctx, l) }},
 		{Gateway, func() finding { return p.gateway(ctx, l) }},
-	}
-	failed := Stage("")
+	})
+}
+
+// inOrder runs stages until one fails, or finds that the link stands by.
+func (p *prober) inOrder(link string, stages []linkStage) {
+	over := "" // why the stages that are left are skipped
 	for _, s := range stages {
-		if failed != "" {
-			p.skip(s.stage, l.Name, "the stage "+string(failed)+" failed")
+		if over != "" {
+			p.skip(s.stage, link, over)
 			continue
 		}
 		began := time.Now()
-		if v := p.add(s.stage, l.Name, began, s.run()); v.Outcome == Failed {
-			failed = s.stage
+		f := s.run()
+		p.add(s.stage, link, began, f)
+		switch {
+		case f.outcome == Failed:
+			over = "the stage " + string(s.stage) + " failed"
+		case f.standsBy:
+			over = f.saw
 		}
 	}
 }
@@ -109,6 +120,8 @@ type finding struct {
 	fault   Fault
 	saw     string
 	do      string // instead of the fault's own remedy
+
+	standsBy bool // of a skipped stage: another link has the card now
 }
 
 func passed(saw string) finding              { return finding{outcome: Passed, saw: saw} }

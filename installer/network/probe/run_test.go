@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -226,6 +227,75 @@ func TestOffline(t *testing.T) {
 	}
 	if sent := s.card.Sent(t) - before; sent != 0 || s.names.Asked() != 0 {
 		t.Errorf("%d packets were sent", sent)
+	}
+}
+
+// TestSharedCard: what a second link of the same card finds leaves alone what the first one
+// has learnt.
+func TestSharedCard(t *testing.T) {
+	s := newSite(t)
+	s.dynamic()
+	s.card.DHCP(t, lan.DHCP{Server: "192.168.7.1", Lease: "192.168.7.50/24", Router: "192.168.7.1", DNS: dnsAt})
+	if !s.card.Ask(t) {
+		t.Fatal("no lease")
+	}
+	s.want.Services = nil
+	s.want.Links = append(s.want.Links, Link{Name: "spare", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.168.9.20/24")}})
+	for _, v := range Run(t.Context(), s.want, s.env).Verdicts {
+		if v.Stage == DNS && v.Outcome != Passed {
+			t.Errorf("the name server of the first link is forgotten: %s", v.Saw)
+		}
+	}
+}
+
+// TestInOrder: what ends a link's stages is said of each that is left.
+func TestInOrder(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ends finding
+		want string
+	}{
+		{"a stage fails", failed(FaultWrongKey, "no"), "the stage association failed"},
+		{"the link stands by", standsBy("Kas 8"), `stands by: "Kas 8" is joined`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &prober{}
+			p.inOrder("hall", []linkStage{
+				{Carrier, func() finding { return passed("there") }},
+				{Association, func() finding { return c.ends }},
+				{Address, func() finding { t.Error("it goes on"); return passed("") }},
+				{Gateway, func() finding { t.Error("it goes on"); return passed("") }},
+			})
+			for _, v := range p.report.Verdicts[2:] {
+				if v.Outcome != Skipped || v.Saw != c.want || v.Of != "hall" {
+					t.Errorf("got %+v", v)
+				}
+			}
+			if len(p.report.Verdicts) != 4 {
+				t.Errorf("got %+v", p.report)
+			}
+			if p.report.Carried() {
+				t.Error("nothing carries the box, and the report says so")
+			}
+		})
+	}
+}
+
+// TestStandby: a spare network whose radio has joined another one is no fault, and carries
+// nothing by itself.
+func TestStandby(t *testing.T) {
+	spare := []Verdict{{Stage: Carrier, Of: "spare", Outcome: Passed}, {Stage: Association, Of: "spare", Outcome: Skipped}, {Stage: Address, Of: "spare", Outcome: Skipped}}
+	hall := []Verdict{{Stage: Carrier, Of: "hall", Outcome: Passed}, {Stage: Association, Of: "hall", Outcome: Passed}, {Stage: Address, Of: "hall", Outcome: Passed}, {Stage: Gateway, Of: "hall", Outcome: Skipped}}
+	if r := (Report{slices.Concat(hall, spare)}); !r.Carried() {
+		t.Errorf("the box is carried by %v", r.good())
+	} else if v, failed := r.Failed(); failed {
+		t.Errorf("%+v failed", v)
+	}
+	broken := slices.Clone(hall)
+	broken[2].Outcome, broken[2].Fault = Failed, FaultDHCPSilent
+	r := Report{slices.Concat(broken, spare)}
+	if r.Carried() || len(r.Local()) != 1 {
+		t.Errorf("the network that is joined does not work: carried by %v, %+v", r.good(), r.Local())
 	}
 }
 

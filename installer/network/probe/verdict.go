@@ -95,10 +95,12 @@ func (v Verdict) OfLink() bool {
 	return false
 }
 
-// Carried reports whether at least one link passed all its own stages.
+// Carried reports whether at least one link passed all its own stages. One that stands by
+// did not.
 func (r Report) Carried() bool { return len(r.good()) > 0 }
 
-// good are the links without a failed stage.
+// good are the links without a failed stage that do not stand by: their address was asked
+// for. Of a box without a network no link is named, and nothing was asked for.
 func (r Report) good() map[string]bool {
 	good := map[string]bool{}
 	for _, v := range r.Verdicts {
@@ -108,7 +110,7 @@ func (r Report) good() map[string]bool {
 		if _, known := good[v.Of]; !known {
 			good[v.Of] = true
 		}
-		if v.Outcome == Failed {
+		if v.Outcome == Failed || v.Of != "" && v.Stage == Address && v.Outcome == Skipped {
 			good[v.Of] = false
 		}
 	}

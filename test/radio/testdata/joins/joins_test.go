@@ -189,6 +189,11 @@ func TestSpare(t *testing.T) {
 	joins(spare, 90*time.Second)
 	start(t, "hostapd", first)
 	joins(hall, 4*time.Minute)
+	for _, v := range probe.Run(t.Context(), want, probe.Host()).Verdicts {
+		if v.Of == "spare" && v.Stage == probe.Association && (v.Outcome != probe.Skipped || !strings.Contains(v.Saw, "Kas 7") || v.Took > 10*time.Second) {
+			t.Errorf("the spare network does not stand by: %+v", v)
+		}
+	}
 }
 
 // carries waits until the radio has one address, and traffic leaves by a gateway.
