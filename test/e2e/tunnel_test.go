@@ -66,17 +66,31 @@ func TestFullTunnel(t *testing.T) {
 	hub.Up(t)
 	mustReach(t, hub, "the office started again", 2*time.Minute)
 
-	// A network behind the tunnel that is not the office's: the handshake passes, and
-	// nobody is there to confirm.
 	answers, err := os.ReadFile(filepath.Join(s.Dir, "preseed.yaml"))
 	must(t, err)
-	bad := strings.Replace(string(answers), "10.77.0.0/24", "10.99.0.0/24", 1)
-	box.run(t, "echo "+base64.StdEncoding.EncodeToString([]byte(bad))+" | base64 -d > /root/bad.yaml")
+	change := func(file, old, new string) {
+		t.Helper()
+		text := strings.Replace(string(answers), old, new, 1)
+		box.run(t, "echo "+base64.StdEncoding.EncodeToString([]byte(text))+" | base64 -d > "+file)
+	}
+
+	// A change that does not concern the tunnel leaves it alone, with the pods' network on it.
+	overlay := box.podNetwork(t)
+	change("/root/ntp.yaml", "{vpn:", "{ntp: [10.0.2.2], vpn:")
+	box.run(t, "stek network apply /root/ntp.yaml")
+	if now := box.podNetwork(t); now != overlay {
+		t.Errorf("the pods' network was the interface %s, and is %s", overlay, now)
+	}
+
+	// A network behind the tunnel that is not the office's: the handshake passes, and
+	// nobody is there to confirm.
+	change("/root/bad.yaml", "10.77.0.0/24", "10.99.0.0/24")
 	box.try(t, "30s")
 	if _, ok := hub.Reaches(5 * time.Second); ok {
 		t.Error("the configuration on trial does not cut the office off")
 	}
 	mustReach(t, hub, "nobody confirmed", 2*time.Minute)
+	box.podNetwork(t)
 	if status := box.run(t, "stek network status"); strings.Contains(status, "tried") || !strings.Contains(status, "last") {
 		t.Errorf("after the time: %s", status)
 	}
@@ -138,6 +152,21 @@ func (b *testBox) keepsTunnelKey(t *testing.T) {
 			t.Errorf("the private key is in the report's %s", name)
 		}
 	}
+}
+
+// podNetwork waits until the pods' network lies on the tunnel, and returns the number of its
+// interface. k3s makes it when it starts.
+func (b *testBox) podNetwork(t *testing.T) string {
+	t.Helper()
+	var links string
+	for began := time.Now(); time.Since(began) < 3*time.Minute; time.Sleep(2 * time.Second) {
+		if links = b.run(t, "ip -o -d link show type vxlan"); strings.Contains(links, "dev stek-vpn") {
+			number, _, _ := strings.Cut(links, ":")
+			return number
+		}
+	}
+	t.Fatalf("the tunnel carries no pods' network: %q", links)
+	return ""
 }
 
 // try starts a trial of the bad configuration and waits until its test has passed.
