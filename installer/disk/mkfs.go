@@ -86,12 +86,24 @@ func mkfs(ctx context.Context, r Runner, doing, name string, args ...string) err
 	if err == nil {
 		return nil
 	}
-	said := strings.TrimSpace(string(out))
+	said := complaint(string(out))
 	if len(said) > 1000 {
 		said = "…" + said[len(said)-1000:]
 	}
 	if said == "" {
 		return fmt.Errorf("%s: %s: %w", doing, name, err)
 	}
-	return fmt.Errorf("%s: %s: %w: %s", doing, name, err, strings.Join(strings.Fields(said), " "))
+	return fmt.Errorf("%s: %s: %w: %s", doing, name, err, said)
+}
+
+// complaint is what a program printed, on one line, without what mkfs.vfat says on every
+// system that has no table of the DOS code page (dosfstools, charconv.c): its own does as well.
+func complaint(out string) string {
+	var said []string
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, "Cannot initialize conversion ") && !strings.HasPrefix(line, "Using internal CP850 ") {
+			said = append(said, strings.Fields(line)...)
+		}
+	}
+	return strings.Join(said, " ")
 }

@@ -58,6 +58,32 @@ func TestMkfsFails(t *testing.T) {
 	}
 }
 
+// says is a program that prints something and fails.
+type says string
+
+func (s says) Run(context.Context, string, ...string) ([]byte, error) {
+	return []byte(s), errors.New("exit status 1")
+}
+
+func TestMkfsSays(t *testing.T) {
+	for _, tt := range []struct{ name, printed, want string }{
+		{"nothing", "", "making the boot file system: mkfs.vfat: exit status 1"},
+		{"two lines", "mkfs.fat 4.2 (2021-01-31)\nmkfs.vfat: unable to open  /dev/sda1\n", "making the boot file system: mkfs.vfat: exit status 1: mkfs.fat 4.2 (2021-01-31) mkfs.vfat: unable to open /dev/sda1"},
+		{"of its code page", "Cannot initialize conversion from codepage 850 to ANSI_X3.4-1968: Invalid argument\n" +
+			"Cannot initialize conversion from ANSI_X3.4-1968 to codepage 850: Invalid argument\n" +
+			"Using internal CP850 conversion table\nmkfs.vfat: failed whilst writing root directory\n",
+			"making the boot file system: mkfs.vfat: exit status 1: mkfs.vfat: failed whilst writing root directory"},
+	} {
+		if err := MakeESP(t.Context(), says(tt.printed), "/dev/sda1", 512, 1); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	long := strings.Repeat("a line\n", 1000)
+	if err := MakeESP(t.Context(), says(long), "/dev/sda1", 512, 1); err == nil || len(err.Error()) > 1100 || !strings.HasSuffix(err.Error(), "a line a line") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestWholeInstall partitions an image and fills every partition, the way the
 // installer does, and asks stock tools about the result.
 func TestWholeInstall(t *testing.T) {
