@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -49,22 +50,23 @@ func checkImage(ctx context.Context, r *run) error {
 	if err := checkStick(r.site.StickESP); err != nil {
 		return err
 	}
-	for _, name := range []string{UKIPath, loaderPath} {
-		if err := checkProgram(filepath.Join(r.site.StickESP, filepath.FromSlash(name))); err != nil {
-			return damagedStick(fmt.Sprintf("%s on the stick is damaged", path.Base(name)), err)
-		}
-	}
+	// Before the programs: FAT says of the files of a stick that is gone that there are none.
 	source, err := os.Open(r.site.Root)
 	if err != nil {
-		return damagedStick("the root file system on the stick cannot be read", err)
+		return unreadStick(err)
 	}
 	defer source.Close()
+	for _, name := range []string{UKIPath, loaderPath} {
+		if err := checkProgram(filepath.Join(r.site.StickESP, filepath.FromSlash(name))); err != nil {
+			return BadImage(path.Base(name)+" on the stick", err)
+		}
+	}
 	sum, err := r.verity().Check(ctx, source, r.progress())
 	var damaged *disk.VerityError
 	var unread *disk.CopyError
 	switch {
 	case errors.As(err, &damaged), errors.As(err, &unread):
-		return damagedStick("the root file system on the stick is damaged", err)
+		return BadImage("the root file system on the stick", err)
 	case err != nil:
 		return err
 	}
@@ -82,7 +84,19 @@ func checkProgram(name string) error {
 	return secureboot.CheckDigest(content)
 }
 
-func damagedStick(message string, cause error) error {
-	return &Refusal{Status: StatusRefused, Message: fmt.Sprintf("%s (%v); nothing on any disk was changed", message, cause),
-		Remedy: "write the image to the stick again, or to another stick if it happens again", Cause: cause}
+// BadImage says why a part of the image on the stick cannot be installed. What is missing,
+// too short or not what was written is damage, and refused; what the system could not read
+// is a stick that fails or was pulled.
+func BadImage(what string, err error) error {
+	var system syscall.Errno
+	ofTheName := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.ENOTDIR)
+	if errors.As(err, &system) && !ofTheName {
+		return unreadStick(err)
+	}
+	return &Refusal{Status: StatusRefused, Message: fmt.Sprintf("%s is damaged (%v); nothing on any disk was changed", what, err),
+		Remedy: "write the image to the stick again, or to another stick if it happens again", Cause: err}
+}
+
+func unreadStick(err error) error {
+	return on(TheStick, fmt.Errorf("the stick cannot be read, and nothing on any disk was changed: %w", err))
 }

@@ -136,6 +136,27 @@ func TestRefusals(t *testing.T) {
 		{name: "boot loader on the stick gone", answers: erase, status: installer.StatusRefused,
 			stick:   func(t *testing.T, s *loopbox.Stick) { must(t, os.Remove(filepath.Join(s.ESP, "EFI/BOOT/BOOTX64.EFI"))) },
 			message: "BOOTX64.EFI on the stick is damaged", remedy: "write the image to the stick again"},
+		{name: "boot loader on the stick unreadable", answers: erase, status: installer.StatusFailed,
+			stick: func(t *testing.T, s *loopbox.Stick) {
+				loader := filepath.Join(s.ESP, "EFI/BOOT/BOOTX64.EFI")
+				must(t, os.Remove(loader))
+				must(t, os.Symlink("/proc/self/mem", loader)) // whose first page is never there (proc_pid_mem(5))
+			},
+			message: "the stick cannot be read, and nothing on any disk was changed: ", remedy: "put the stick in again"},
+		{name: "stick fails while its root is read", answers: erase, status: installer.StatusFailed,
+			stick: func(t *testing.T, s *loopbox.Stick) {
+				device := strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", s.Root))
+				t.Cleanup(func() { loopbox.Tool(t, "losetup", "--detach", device) })
+				must(t, os.Truncate(s.Root, 5<<20)) // behind which the device has errors
+				s.Root = device
+			},
+			message: "the stick cannot be read, and nothing on any disk was changed: ", remedy: "put the stick in again"},
+		{name: "stick pulled", answers: erase, status: installer.StatusFailed,
+			stick: func(t *testing.T, s *loopbox.Stick) {
+				must(t, os.RemoveAll(s.ESP))
+				must(t, os.Remove(s.Root))
+			},
+			message: "the stick cannot be read, and nothing on any disk was changed: ", remedy: "put the stick in again"},
 		{name: "stick nearly full", answers: erase, status: installer.StatusRefused,
 			stick:   func(t *testing.T, s *loopbox.Stick) { leaveFree(t, s, 200<<10) },
 			message: "the stick is full: ", remedy: "delete what is not needed from the stick"},

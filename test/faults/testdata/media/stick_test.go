@@ -24,6 +24,8 @@ func TestStick(t *testing.T) {
 		says   string
 		remedy string
 	}{
+		{name: "gone before the check", change: gone, when: begins(installer.StepCheck),
+			step: installer.StepCheck, says: "nothing on any disk was changed", remedy: "use another stick"},
 		{name: "gone at the journal", change: func(b *box) { b.stick.turns(readonly, span{0, b.stick.size}) }, when: begins(installer.StepPartition),
 			step: installer.StepPartition, says: "writing the journal", remedy: "use another stick"},
 		{name: "gone before the copy", change: gone, when: begins(installer.StepRoot),
