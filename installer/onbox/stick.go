@@ -87,17 +87,17 @@ func (s *stick) unmount() error { return unix.Unmount(s.esp, 0) }
 
 // image tells the engine what is to be installed.
 func (s *stick) image() (installer.Image, error) {
-	facts, err := ReadImageFacts()
-	if err != nil {
-		return installer.Image{}, err
-	}
 	u, err := uki.Open(filepath.Join(s.esp, filepath.FromSlash(installer.UKIPath)))
 	if err != nil {
-		return installer.Image{}, fmt.Errorf("reading the UKI on the stick: %w", err)
+		return installer.Image{}, installer.BadImage("the kernel on the stick", err)
 	}
 	signatures, err := u.PCRSignatures()
 	if err != nil {
-		return installer.Image{}, fmt.Errorf("reading the UKI on the stick: %w", err)
+		return installer.Image{}, installer.BadImage("the kernel on the stick", err)
+	}
+	facts, err := ReadImageFacts()
+	if err != nil {
+		return installer.Image{}, err
 	}
 	line, err := os.ReadFile(cmdline)
 	if err != nil {
