@@ -107,7 +107,11 @@ func plan(a *preseed.Answers, inv *hardware.Inventory, img Image, ids disk.IDs) 
 	}
 	target, refusal := selectDisk(inv, a.Disk, ids)
 	if refusal != nil {
-		return nil, &Refusal{Status: StatusRefused, Message: refusal.Message, Remedy: refusal.Remedy, Cause: refusal}
+		status := StatusRefused
+		if refusal.Kind == disk.RefusedNoDisk {
+			status = StatusMissing
+		}
+		return nil, &Refusal{Status: status, Message: refusal.Message, Remedy: refusal.Remedy, Cause: refusal}
 	}
 	layout, err := planLayout(target, inv.Arch, img.RootHash, ids)
 	if err != nil {

@@ -42,7 +42,7 @@ func TestMakeRefuses(t *testing.T) {
 			remedy:  "switch the firmware from legacy (CSM) to UEFI start, or use another machine"},
 		{name: "too little memory", machine: func(inv *hardware.Inventory) { inv.Memory = 1 << 30 }, status: StatusMissing,
 			message: "this machine has 1.07 GB of memory and a k3s node needs 1.78 GB", remedy: "add memory or use another machine"},
-		{name: "no disk", machine: func(inv *hardware.Inventory) { inv.Disks = nil }, status: StatusRefused,
+		{name: "no disk", machine: func(inv *hardware.Inventory) { inv.Disks = nil }, status: StatusMissing,
 			message: "no disk was found in this machine",
 			remedy: "check that a disk is fitted and shows up in the firmware's set-up; if the firmware is set to RAID or Intel RST, " +
 				"set it to AHCI, since the disk is hidden behind it otherwise"},

@@ -3,7 +3,7 @@
 // byte on any disk. A new refusal is a line in the table of TestRefusals:
 //
 //	{name: "no disk", answers: answers, machine: func(*testing.T, *loopbox.Machine) {},
-//		status: installer.StatusRefused, message: "no disk was found in this machine", remedy: "check that a disk is fitted"},
+//		status: installer.StatusMissing, message: "no disk was found in this machine", remedy: "check that a disk is fitted"},
 //
 // What fails while a machine is installed is behind a tag: disks and sticks that turn bad
 // below a whole installation, by device-mapper, in a guest (testdata/media). A new failure

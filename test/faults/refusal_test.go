@@ -40,7 +40,7 @@ func TestRefusals(t *testing.T) {
 		message string
 		remedy  string
 	}{
-		{name: "no disk", answers: answers, machine: func(*testing.T, *loopbox.Machine) {}, status: installer.StatusRefused,
+		{name: "no disk", answers: answers, machine: func(*testing.T, *loopbox.Machine) {}, status: installer.StatusMissing,
 			message: "no disk was found in this machine", remedy: "check that a disk is fitted"},
 		{name: "no disk matches", answers: answers + "disk: {match: {serial: NOPE}}\n", status: installer.StatusRefused,
 			message: "no disk fits disk.match", remedy: "correct disk.match in the answer file"},
