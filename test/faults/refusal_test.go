@@ -17,6 +17,7 @@ import (
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/onbox"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/test/loopbox"
 )
@@ -25,6 +26,8 @@ const (
 	answers = "stek: 1\nencryption: {unlock: [tpm2], recovery: {show: true}}\n"
 	erase   = answers + "disk: {erase: true}\n"
 	enough  = 20 << 30 // bytes of a disk
+
+	answerFile = "stek/preseed.yaml"
 )
 
 // TestRefusals goes the whole way that an installation goes, until it is refused.
@@ -77,7 +80,7 @@ func TestRefusals(t *testing.T) {
 		{name: "stek, no consent", answers: erase, status: installer.StatusRefused, machine: installed,
 			message: "stek is already installed on the disk", remedy: "set both disk.erase: true and disk.reinstall: true"},
 		{name: "stek, reinstall without erase", answers: answers + "disk: {reinstall: true}\n", status: installer.StatusInvalid, machine: installed,
-			message: "disk.erase", remedy: ""},
+			message: "true without disk.erase: true", remedy: "write erase: true, or take reinstall out"},
 		{name: "remains of LVM", answers: answers, status: installer.StatusRefused, machine: remains(lvm),
 			message: "part of an LVM volume group", remedy: "on the other disks too, set disk.erase: true"},
 		{name: "remains of a RAID at the end", answers: answers, status: installer.StatusRefused, machine: remains(raid),
@@ -120,7 +123,15 @@ func TestRefusals(t *testing.T) {
 			message: "UTF-16", remedy: "save it as UTF-8"},
 		{name: "answers in Latin-1", answers: answers + "node: {site: K\xf6ln}\n", status: installer.StatusInvalid,
 			message: "not valid UTF-8", remedy: "save it as UTF-8"},
-		{name: "answers of a later version", answers: "stek: 2\n", status: installer.StatusInvalid, message: "stek", remedy: ""},
+		{name: "answers of a later version", answers: "stek: 2\n", status: installer.StatusInvalid,
+			message: "the file is written for format 2, newer than this version of stek", remedy: "install with a newer image"},
+		{name: "answers unreadable", answers: erase, status: installer.StatusInvalid,
+			stick: func(t *testing.T, s *loopbox.Stick) {
+				name := filepath.Join(s.ESP, answerFile)
+				must(t, os.Remove(name))
+				must(t, os.Symlink("/proc/self/mem", name)) // whose first page is never there (proc_pid_mem(5))
+			},
+			message: "stek/preseed.yaml cannot be read (input/output error)", remedy: "copy the file once more, on any computer"},
 		{name: "root on the stick damaged", answers: erase, status: installer.StatusRefused,
 			stick:   func(t *testing.T, s *loopbox.Stick) { loopbox.Flip(t, s.Root, 5<<20) },
 			message: "the root file system on the stick is damaged", remedy: "write the image to the stick again"},
@@ -153,7 +164,7 @@ func TestRefusals(t *testing.T) {
 			message: "the stick cannot be read, and nothing on any disk was changed: ", remedy: "put the stick in again"},
 		{name: "stick pulled", answers: erase, status: installer.StatusFailed,
 			stick: func(t *testing.T, s *loopbox.Stick) {
-				must(t, os.RemoveAll(s.ESP))
+				must(t, os.RemoveAll(filepath.Join(s.ESP, "EFI")))
 				must(t, os.Remove(s.Root))
 			},
 			message: "the stick cannot be read, and nothing on any disk was changed: ", remedy: "put the stick in again"},
@@ -178,11 +189,12 @@ func TestRefusals(t *testing.T) {
 				tt.machine = one
 			}
 			tt.machine(t, m)
+			answer(t, s, tt.answers)
 			if tt.stick != nil {
 				tt.stick(t, s)
 			}
 			before := m.Sums()
-			err := install(t, m, tt.answers, s, func() {
+			err := install(t, m, s, func() {
 				if tt.planned != nil {
 					tt.planned(t, m)
 				}
@@ -193,7 +205,7 @@ func TestRefusals(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.message) {
 				t.Errorf("it says\n%v\nand not\n%s", err, tt.message)
 			}
-			if said := err.Error() + installer.RemedyOf(err); !strings.Contains(said, tt.remedy) {
+			if said := err.Error() + installer.RemedyOf(err); tt.remedy == "" || !strings.Contains(said, tt.remedy) {
 				t.Errorf("the remedy\n%s\nis not\n%s", said, tt.remedy)
 			}
 			if diff := cmp.Diff(before, m.Sums()); diff != "" {
@@ -207,9 +219,10 @@ func TestRefusals(t *testing.T) {
 func TestSumsSeeAChange(t *testing.T) {
 	m, s := loopbox.New(t), loopbox.NewStick(t)
 	one(t, m)
+	answer(t, s, erase)
 	before := m.Sums()
 	ctx, cancel := context.WithCancel(t.Context())
-	err := installUntil(ctx, t, m, erase, s, func() {}, func(e installer.Event) {
+	err := installUntil(ctx, t, m, s, func() {}, func(e installer.Event) {
 		if e.Kind == installer.StepDone && e.Step == installer.StepRoot {
 			cancel()
 		}
@@ -226,9 +239,10 @@ func TestSumsSeeAChange(t *testing.T) {
 		t.Errorf("%+v", inv.Disks[0])
 	}
 	// The next try of the same stick takes it up without being told to erase.
+	answer(t, s, answers)
 	var skipped []string
 	ctx, cancel = context.WithCancel(t.Context())
-	err = installUntil(ctx, t, m, answers, s, func() {}, func(e installer.Event) {
+	err = installUntil(ctx, t, m, s, func() {}, func(e installer.Event) {
 		switch {
 		case e.Kind == installer.StepSkipped:
 			skipped = append(skipped, e.Step)
@@ -243,33 +257,40 @@ func TestSumsSeeAChange(t *testing.T) {
 
 // install goes the way of an installation: answers, a look at the machine, the plan,
 // and its steps.
-func install(t *testing.T, m *loopbox.Machine, text string, s *loopbox.Stick, planned func()) error {
+func install(t *testing.T, m *loopbox.Machine, s *loopbox.Stick, planned func()) error {
 	t.Helper()
-	return installUntil(t.Context(), t, m, text, s, planned, func(installer.Event) {})
+	return installUntil(t.Context(), t, m, s, planned, func(installer.Event) {})
 }
 
-func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, text string, s *loopbox.Stick, planned func(), emit installer.Emit) error {
+func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, s *loopbox.Stick, planned func(), emit installer.Emit) error {
 	t.Helper()
-	parsed, err := preseed.Parse("answers.yaml", []byte(text))
+	inv, err := hardware.Look(ctx, m.Roots)
+	must(t, err)
+	given, err := onbox.ReadAnswers(ctx, filepath.Join(s.ESP, answerFile), answerFile, inv, onbox.Keys{}, nil)
 	if err != nil {
 		return err
 	}
-	inv, err := hardware.Look(ctx, m.Roots)
-	must(t, err)
 	ids, err := installer.LoadIDs(installer.JournalPath(s.ESP, inv.Board.Serial), rand.Reader)
 	if err != nil {
 		return err
 	}
-	full := preseed.Defaults(parsed)
-	plan, err := installer.Make(full, inv, s.Image, ids)
+	plan, err := installer.Make(given.Full, inv, s.Image, ids)
 	if err != nil {
 		return err
 	}
 	planned()
 	return installer.Run(ctx, plan, &installer.Site{
-		Machine: m.Roots, Answers: full, StickESP: s.ESP, Root: s.Root, EFIVars: m.Roots.EFIVars,
+		Machine: m.Roots, Answers: given.Full, StickESP: s.ESP, Root: s.Root, EFIVars: m.Roots.EFIVars,
 		Shadow: "/etc/shadow", WorkDir: t.TempDir(), Tools: installer.Tools{}, Now: time.Now,
 	}, emit)
+}
+
+// answer puts an answer file onto the stick.
+func answer(t *testing.T, s *loopbox.Stick, text string) {
+	t.Helper()
+	name := filepath.Join(s.ESP, answerFile)
+	must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	must(t, os.WriteFile(name, []byte(text), 0o644))
 }
 
 func one(t *testing.T, m *loopbox.Machine) {
