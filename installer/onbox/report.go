@@ -26,13 +26,15 @@ import (
 // stick that is full or worn does not stop an installation. When the stick is gone in
 // the end, the report goes to the disk's boot partition, as soon as the disk is divided.
 type report struct {
-	dir    string // on the stick
-	folder string // the same place, as a person finds it on a medium
-	events *os.File
-	told   []byte // the events once more, for another medium
-	target string // device of the disk's boot partition, once there is a plan
-	empty  bool   // that partition was made just now, and has no file system yet
-	faults []error
+	dir     string // on the stick
+	folder  string // the same place, as a person finds it on a medium
+	work    string // for a mount point
+	events  *os.File
+	told    []byte // the events once more, for another medium
+	target  string // device of the disk's boot partition, once there is a plan
+	divided bool   // the disk has the table of that plan; before, what is on it is somebody else's
+	empty   bool   // that partition has no file system: made just now
+	faults  []error
 }
 
 // resultFile says how an installation ended. It is not there while one is under way.
@@ -45,7 +47,7 @@ const answersFile = "answers.yaml"
 
 func newReport(esp string, inv *hardware.Inventory) *report {
 	folder := installer.ReportsPath + "/" + installer.FileName(inv.Board.Serial)
-	r := &report{folder: folder, dir: filepath.Join(esp, filepath.FromSlash(folder))}
+	r := &report{folder: folder, work: workDir, dir: filepath.Join(esp, filepath.FromSlash(folder))}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		r.faults = append(r.faults, err)
 		return r
@@ -73,6 +75,7 @@ func (r *report) json(name string, v any) {
 }
 
 func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
+	r.target, r.divided, r.empty = "", false, false
 	if esp, ok := p.Disk.Layout.Part(disk.ESP); ok {
 		r.target = disk.PartitionPath(p.Disk.Chosen.Path, esp.Number)
 	}
@@ -84,14 +87,10 @@ func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
 
 // event appends one event. Progress is left out: it would wear the stick for nothing.
 func (r *report) event(e installer.Event) {
-	switch {
-	case e.Kind == installer.StepProgress:
+	if e.Kind == installer.StepProgress {
 		return
-	case e.Step == installer.StepPartition:
-		r.empty = e.Kind == installer.StepDone
-	case e.Step == installer.StepESP:
-		r.empty = false
 	}
+	r.follow(e)
 	b, err := json.Marshal(e)
 	if err == nil {
 		b = append(b, '\n')
@@ -104,6 +103,17 @@ func (r *report) event(e installer.Event) {
 	}
 	if err != nil {
 		r.faults = append(r.faults, err)
+	}
+}
+
+// follow keeps what has become of the disk's boot partition.
+func (r *report) follow(e installer.Event) {
+	switch e.Step {
+	case installer.StepPartition:
+		r.divided = e.Kind == installer.StepDone || e.Kind == installer.StepSkipped
+		r.empty = e.Kind == installer.StepDone
+	case installer.StepESP:
+		r.empty = false
 	}
 }
 
@@ -144,12 +154,12 @@ func (r *report) failed(outcome error) {
 // leaveOnDisk writes the report to the boot partition of the disk. Where the step that
 // makes its file system has not begun, one is made here for the report: that step makes
 // another, and without a boot loader nothing starts from it. Before the disk is divided
-// there is no place.
+// there is no place: whose boot partition that is, and what is on it, nobody has asked.
 func (r *report) leaveOnDisk(outcome error) (err error) {
-	if r.target == "" {
-		return errors.New("there was no plan")
+	if r.target == "" || !r.divided {
+		return errors.New("the disk is not divided")
 	}
-	dir, err := os.MkdirTemp(workDir, "report-")
+	dir, err := os.MkdirTemp(r.work, "report-")
 	if err != nil {
 		return err
 	}

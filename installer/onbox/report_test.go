@@ -2,6 +2,7 @@ package onbox
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stek-edge/stek/images/fat"
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 )
@@ -85,10 +89,7 @@ func TestReport(t *testing.T) {
 // A stick that is gone, write-protected or full takes no report; that is said, and the
 // installation goes on all the same.
 func TestReportWithoutAStick(t *testing.T) {
-	esp := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(esp, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	esp := unwritable(t)
 	r := newReport(esp, &hardware.Inventory{})
 	r.plan(&installer.Plan{Disk: installer.DiskPlan{Chosen: hardware.Disk{Path: filepath.Join(esp, "none")}}}, &preseed.Answers{})
 	r.event(installer.Event{Kind: installer.StepDone, Step: installer.StepPartition})
@@ -111,7 +112,7 @@ func TestReportOnAnEmptyPartition(t *testing.T) {
 	}{
 		{"not divided yet", []installer.Event{{Kind: installer.StepStarted, Step: installer.StepPartition}}, false},
 		{"divided", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, true},
-		{"divided in an earlier try", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, false},
+		{"divided in an earlier try", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}}, false},
 		{"its file system is being made", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepESP}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,6 +132,86 @@ func TestReportOnAnEmptyPartition(t *testing.T) {
 	if err != nil {
 		t.Errorf("fsck.fat: %v: %s", err, out)
 	}
+}
+
+// TestReportLeavesOthersDisks: as long as a try has changed nothing on a disk, its report
+// does not either, whatever file system is where the boot partition would be.
+func TestReportLeavesOthersDisks(t *testing.T) {
+	in := func(step string, kinds ...installer.EventKind) (events []installer.Event) {
+		for _, kind := range kinds {
+			events = append(events, installer.Event{Kind: kind, Step: step})
+		}
+		return events
+	}
+	failed := in(installer.StepCheck, installer.StepStarted, installer.StepFailed)
+	for _, tt := range []struct {
+		name    string
+		before  []installer.Event // of a try before
+		events  []installer.Event
+		changed bool
+	}{
+		{name: "nothing begun"},
+		{name: "failed in the check", events: failed},
+		{name: "failed while it was divided", events: in(installer.StepPartition, installer.StepStarted, installer.StepFailed)},
+		{name: "failed in the check, after a try on another disk", before: in(installer.StepPartition, installer.StepDone), events: failed},
+		// That a change would be seen:
+		{name: "taken up", events: in(installer.StepPartition, installer.StepSkipped), changed: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newReport(filepath.Join(unwritable(t), "stick"), &hardware.Inventory{})
+			r.work = t.TempDir()
+			plan := &installer.Plan{Disk: installer.DiskPlan{Chosen: hardware.Disk{Path: filepath.Join(t.TempDir(), "disk")},
+				Layout: disk.Layout{Partitions: []disk.Part{{Number: 1, Name: disk.ESP}}}}}
+			r.plan(plan, &preseed.Answers{})
+			for _, e := range tt.before {
+				r.event(e)
+			}
+			r.plan(plan, &preseed.Answers{})
+			before := cutFAT(t, r.target)
+			for _, e := range tt.events {
+				r.event(e)
+			}
+			// A file cannot be mounted, but what is done before that changes it.
+			if where := r.close(errors.New("the stick is gone")); where != "the report could not be written anywhere: take a picture of this screen" {
+				t.Errorf("%q", where)
+			}
+			after, err := os.ReadFile(r.target)
+			must(t, err)
+			if changed := !bytes.Equal(before, after); changed != tt.changed {
+				t.Errorf("changed is %v, want %v", changed, tt.changed)
+			}
+		})
+	}
+}
+
+// unwritable is a file where a folder is needed.
+func unwritable(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(name, nil, 0o600))
+	return name
+}
+
+// cutFAT makes a file system with a file that a power cut has left without its clusters,
+// as they are mended before one is mounted.
+func cutFAT(t *testing.T, name string) []byte {
+	t.Helper()
+	f, err := os.Create(name)
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(fat.MinSize))
+	v, err := fat.Format(f, fat.MinSize, false, fat.Options{Label: "PHOTOS", Time: time.Unix(1.7e9, 0)})
+	must(t, err)
+	must(t, v.WriteFile("kas.jpg", make([]byte, 5000), time.Unix(1.7e9, 0)))
+	b, err := os.ReadFile(name)
+	must(t, err)
+	le := binary.LittleEndian // Microsoft, FAT: General Overview of On-Disk Format, 3.1 and 4
+	table, size := int(le.Uint16(b[11:]))*int(le.Uint16(b[14:])), int(le.Uint16(b[11:]))*int(le.Uint32(b[36:]))
+	for _, first := range []int{table, table + size} {
+		clear(b[first+3*4 : first+size]) // behind the root folder's cluster
+	}
+	must(t, os.WriteFile(name, b, 0o600))
+	return b
 }
 
 // A stick without an answer file has a person asked.
