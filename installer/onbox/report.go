@@ -33,7 +33,7 @@ type report struct {
 	told    []byte // the events once more, for another medium
 	target  string // device of the disk's boot partition, once there is a plan
 	divided bool   // the disk has the table of that plan; before, what is on it is somebody else's
-	empty   bool   // that partition has no file system: made just now
+	empty   bool   // that partition has no file system: made just now, or without its boot sector
 	faults  []error
 }
 
@@ -112,6 +112,10 @@ func (r *report) follow(e installer.Event) {
 	case installer.StepPartition:
 		r.divided = e.Kind == installer.StepDone || e.Kind == installer.StepSkipped
 		r.empty = e.Kind == installer.StepDone
+	case installer.StepRoot, installer.StepState:
+		if e.Kind == installer.StepStarted {
+			r.empty = true // both take away what an earlier try made bootable
+		}
 	case installer.StepESP:
 		r.empty = false
 	}

@@ -113,6 +113,10 @@ func TestReportOnAnEmptyPartition(t *testing.T) {
 		{"not divided yet", []installer.Event{{Kind: installer.StepStarted, Step: installer.StepPartition}}, false},
 		{"divided", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, true},
 		{"divided in an earlier try", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}}, false},
+		{"which had come further than the root", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}, {Kind: installer.StepSkipped, Step: installer.StepRoot}}, false},
+		{"its boot sector goes before the root", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepRoot}}, true},
+		{"its boot sector goes before the volume", []installer.Event{{Kind: installer.StepSkipped, Step: installer.StepPartition}, {Kind: installer.StepSkipped, Step: installer.StepRoot},
+			{Kind: installer.StepStarted, Step: installer.StepState}, {Kind: installer.StepFailed, Step: installer.StepState}}, true},
 		{"its file system is being made", []installer.Event{{Kind: installer.StepDone, Step: installer.StepPartition}, {Kind: installer.StepStarted, Step: installer.StepESP}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -156,6 +160,7 @@ func TestReportLeavesOthersDisks(t *testing.T) {
 		{name: "failed in the check, after a try on another disk", before: in(installer.StepPartition, installer.StepDone), events: failed},
 		// That a change would be seen:
 		{name: "taken up", events: in(installer.StepPartition, installer.StepSkipped), changed: true},
+		{name: "taken up in the root", events: append(in(installer.StepPartition, installer.StepSkipped), in(installer.StepRoot, installer.StepStarted, installer.StepFailed)...), changed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newReport(filepath.Join(unwritable(t), "stick"), &hardware.Inventory{})
