@@ -65,16 +65,27 @@ func (d *Device) seal(ctx context.Context, secret []byte, p Policy, pin, salt []
 	}
 	pinned := *srk
 	o.d.pinned = &pinned // whatever follows must come from the TPM that sealed
+	sealed, err := o.sealUnder(srk, secret, digest, auth)
+	if err != nil {
+		return nil, err
+	}
+	sealed.PCRs, sealed.Values, sealed.Signed = p.Literal.Numbers(), p.Literal, p.Signed
+	sealed.PIN, sealed.Salt = p.PIN, salt
+	return sealed, nil
+}
 
+// sealUnder has the TPM seal a secret below a storage key, to the digest of a policy. auth is
+// what a policy with a PIN asks for, and nil for one without.
+func (o *op) sealUnder(key *storageKey, secret, policy, auth []byte) (*Sealed, error) {
 	var made *tpm2.CreateResponse
-	err = o.withSession("sealing", func(s *session) (err error) {
+	err := o.withSession("sealing", func(s *session) (err error) {
 		made, err = tpm2.Create{
-			ParentHandle: tpm2.AuthHandle{Handle: srk.handle, Name: srk.named().Name, Auth: s.use(nil, true, true)},
+			ParentHandle: tpm2.AuthHandle{Handle: key.handle, Name: key.named().Name, Auth: s.use(nil, true, true)},
 			InSensitive: tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{
 				UserAuth: tpm2.TPM2BAuth{Buffer: auth},
 				Data:     tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: secret}),
 			}},
-			InPublic: tpm2.New2B(sealedTemplate(digest, p.PIN)),
+			InPublic: tpm2.New2B(sealedTemplate(policy, auth != nil)),
 		}.Execute(o)
 		return err
 	})
@@ -86,15 +97,10 @@ func (d *Device) seal(ctx context.Context, secret []byte, p Policy, pin, salt []
 	}
 	sealed := &Sealed{
 		Blob:       append2B(append2B(nil, made.OutPrivate.Buffer), made.OutPublic.Bytes()),
-		SRK:        marshalSRK(srk),
-		PolicyHash: digest,
-		PCRs:       p.Literal.Numbers(),
-		Signed:     p.Signed,
-		PIN:        p.PIN,
-		Salt:       salt,
+		SRK:        marshalSRK(key),
+		PolicyHash: policy,
 		PrimaryAlg: "ecc",
 		Bank:       "sha256",
-		Values:     p.Literal,
 	}
 	if _, _, _, err := sealed.object(); err != nil {
 		return nil, fmt.Errorf("sealing: the TPM gave back something else: %w", err)

@@ -105,17 +105,22 @@ func (o *op) readKey(handle uint32) (*storageKey, error) {
 	return newStorageKey(tpm2.TPMHandle(handle), rsp.OutPublic.Bytes())
 }
 
-// ensureSRK returns the SRK, and makes it if its place is empty.
-func (o *op) ensureSRK() (*storageKey, error) {
+// srk returns the SRK; nil if its place is empty.
+func (o *op) srk() (*storageKey, error) {
 	key, err := o.readKey(SRKHandle)
-	if err != nil {
+	if err != nil || key == nil {
 		return nil, err
 	}
-	if key != nil {
-		if !sameTemplate(key.public, srkTemplate()) {
-			return nil, &HandleTakenError{Handle: SRKHandle, What: describeKey(key.public)}
-		}
-		return key, nil
+	if !sameTemplate(key.public, srkTemplate()) {
+		return nil, &HandleTakenError{Handle: SRKHandle, What: describeKey(key.public)}
+	}
+	return key, nil
+}
+
+// ensureSRK returns the SRK, and makes it if its place is empty.
+func (o *op) ensureSRK() (*storageKey, error) {
+	if key, err := o.srk(); err != nil || key != nil {
+		return key, err
 	}
 	made, err := o.createPrimary(tpm2.TPMRHOwner, srkTemplate())
 	if err != nil {

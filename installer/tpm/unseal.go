@@ -30,6 +30,19 @@ func (d *Device) Unseal(ctx context.Context, s *Sealed, sig *SignatureFile, pin 
 	}
 	o, done := d.begin(ctx)
 	defer done()
+	u, err := o.unsealing(s, auth)
+	if err != nil {
+		return nil, err
+	}
+	if u.key, err = o.parent(s); err != nil {
+		return nil, err
+	}
+	defer u.key.release(o)
+	return u.run(sig)
+}
+
+// unsealing reads what is to be unsealed; the key that it lies below is still to be given.
+func (o *op) unsealing(s *Sealed, auth []byte) (*unseal, error) {
 	private, publicArea, pub, err := s.object()
 	if err != nil {
 		return nil, err
@@ -38,17 +51,15 @@ func (d *Device) Unseal(ctx context.Context, s *Sealed, sig *SignatureFile, pin 
 	if err != nil {
 		return nil, fmt.Errorf("unsealing: %w", err)
 	}
-	key, err := o.parent(s)
-	if err != nil {
-		return nil, err
-	}
-	defer key.release(o)
-	u := &unseal{op: o, s: s, key: key, private: private, public: publicArea, name: name.Buffer, auth: auth}
+	return &unseal{op: o, s: s, private: private, public: publicArea, name: name.Buffer, auth: auth}, nil
+}
+
+func (u *unseal) run(sig *SignatureFile) ([]byte, error) {
 	for try := 1; ; try++ {
 		secret, err := u.once(sig)
 		if err == nil {
-			if s.PIN {
-				err = o.forgetPINUse()
+			if u.s.PIN {
+				err = u.forgetPINUse()
 			}
 			return secret, err
 		}
