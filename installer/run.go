@@ -27,7 +27,7 @@ type work struct {
 
 var onMachine = work{
 	do: map[string]doer{
-		StepCheck:     checkImage,
+		StepCheck:     check,
 		StepEnrol:     enrolKeys,
 		StepPartition: partitionDisk,
 		StepRoot:      copyRoot,
@@ -94,6 +94,10 @@ func (w work) run(ctx context.Context, plan *Plan, site *Site, emit Emit) error 
 		}
 		if err != nil {
 			r.emit(Event{Kind: StepFailed, Step: step.Name, Message: messageOf(err), Remedy: RemedyOf(err)})
+			var refused *Refusal
+			if errors.As(err, &refused) {
+				return err // it says all there is to say: that the TPM cannot be used is no fault of the image
+			}
 			return fmt.Errorf("could not %s: %w", step.Words, err)
 		}
 		if err := j.mark(step.Name); err != nil {

@@ -48,6 +48,7 @@ func TestRun(t *testing.T) {
 		enrol    bool
 		done     string
 		status   Status
+		says     string // "" for not looked at
 		last     Event
 	}{
 		{name: "everything anew", done: all, last: Event{Kind: StepDone, Step: StepBoot}},
@@ -63,12 +64,12 @@ func TestRun(t *testing.T) {
 		{name: "failure with a remedy", fail: map[string]error{StepReport: fmt.Errorf("leaving the key: %w", refusal)}, done: "check partition root state esp", status: StatusMissing,
 			last: Event{Kind: StepFailed, Step: StepReport, Message: "leaving the key: the stick is full", Remedy: "take another stick"}},
 		{name: "failure without one", fail: map[string]error{StepRoot: errors.New("input/output error")}, done: "check partition", status: StatusFailed,
-			last: Event{Kind: StepFailed, Step: StepRoot, Message: "input/output error"}},
+			last: Event{Kind: StepFailed, Step: StepRoot, Message: "input/output error"}, says: "could not copy the root file system (629 MB) and compare it: input/output error"},
 		{name: "stopped before", canceled: true, status: StatusAborted},
 		{name: "stopped within a step", fail: map[string]error{StepRoot: fmt.Errorf("copying: %w", context.Canceled)}, done: "check partition", status: StatusAborted,
 			last: Event{Kind: StepFailed, Step: StepRoot, Message: "the installation was stopped", Remedy: "start it again when you like: it begins where it can"}},
 		{name: "damaged image", fail: map[string]error{StepCheck: refusal}, status: StatusMissing,
-			last: Event{Kind: StepFailed, Step: StepCheck, Message: "the stick is full", Remedy: "take another stick"}},
+			last: Event{Kind: StepFailed, Step: StepCheck, Message: "the stick is full", Remedy: "take another stick"}, says: "the stick is full; take another stick"},
 		{name: "restart", enrol: true, fail: map[string]error{StepEnrol: ErrRestart}, done: "check", status: StatusFailed, last: Event{Kind: StepDone, Step: StepEnrol}},
 	}
 	for _, tt := range tests {
@@ -104,6 +105,9 @@ func TestRun(t *testing.T) {
 			err = d.work().run(ctx, plan, site, func(e Event) { events = append(events, e) })
 			if StatusOf(err) != tt.status || (tt.enrol && !errors.Is(err, ErrRestart)) {
 				t.Errorf("status %d, want %d: %v", StatusOf(err), tt.status, err)
+			}
+			if tt.says != "" && err.Error() != tt.says {
+				t.Errorf("it says\n%v\nand not\n%s", err, tt.says)
 			}
 			if got := strings.Join(d.done, " "); got != tt.done {
 				t.Errorf("did %q, want %q", got, tt.done)
