@@ -77,7 +77,7 @@ type Step struct {
 
 // The names of the steps, in their order.
 const (
-	StepCheck     = "check"     // compare the image on the stick with its root hash
+	StepCheck     = "check"     // try the TPM, and compare the image on the stick with its root hash
 	StepEnrol     = "enrol"     // Secure Boot keys, and a restart
 	StepPartition = "partition" // clear and divide the disk
 	StepRoot      = "root"      // copy the root file system and compare it

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stek-edge/stek/firmware/secureboot"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/tpm"
 )
 
 // loaderPath is where firmware looks for a boot loader on a medium by itself (UEFI
@@ -22,6 +23,17 @@ const loaderPath = "EFI/BOOT/BOOTX64.EFI"
 // maxProgram bounds what is read as a UEFI program, bytes. The UKI holds the kernel
 // and the initramfs, some 60 MB.
 const maxProgram = 512 << 20
+
+// check looks at all that the later steps rely on, before anything on any disk changes.
+func check(ctx context.Context, r *run) error {
+	if err := checkStick(r.site.StickESP); err != nil {
+		return err
+	}
+	if err := checkTPM(ctx, r); err != nil {
+		return err
+	}
+	return checkImage(ctx, r)
+}
 
 // stickRoom is what must be free on the stick's FAT partition, bytes: for the encrypted
 // recovery key, without which nobody gets into the disk when its TPM is gone, and beside
@@ -42,14 +54,45 @@ func checkStick(esp string) error {
 	return nil
 }
 
+// checkTPM does what the enrolment will do, as far as nothing stays in the TPM: what the
+// inventory knows of a TPM is what the kernel says of it, which is little.
+func checkTPM(ctx context.Context, r *run) error {
+	if !r.usesTPM() {
+		return nil
+	}
+	err := r.rehearse(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return &Refusal{Status: StatusMissing, Message: fmt.Sprintf("the answers ask to unlock with the TPM, and this machine's cannot do it (%v); nothing on any disk was changed", err),
+		Remedy: remedyOfTPM(err) + ", or take tpm2 out of encryption.unlock", Cause: err}
+}
+
+func (r *run) rehearse(ctx context.Context) error {
+	chip, err := r.openTPM()
+	if err != nil {
+		return err
+	}
+	defer chip.Close()
+	return chip.Rehearse(ctx, tpm.IdentityIndex, 7) // of the PCRs in a sealing, the one that is not predicted
+}
+
+// remedyOfTPM is what to do about a TPM that cannot be enrolled. What one that is out of
+// order says is for a box that has a recovery key.
+func remedyOfTPM(err error) string {
+	var failed *tpm.FailedError
+	var busy *tpm.BusyError
+	if remedy := RemedyOf(err); remedy != "" && !errors.As(err, &failed) && !errors.As(err, &busy) {
+		return remedy
+	}
+	return "switch the machine off, take its power away for a minute, and start again"
+}
+
 // checkImage reads everything that is going to be copied, before anything on any disk
 // changes. Sticks forget and return wrong bytes without an error; the root file
 // system has a hash, which the kernel was started with, and the two programs that the
 // firmware starts are signed.
 func checkImage(ctx context.Context, r *run) error {
-	if err := checkStick(r.site.StickESP); err != nil {
-		return err
-	}
 	// Before the programs: FAT says of the files of a stick that is gone that there are none.
 	source, err := os.Open(r.site.Root)
 	if err != nil {

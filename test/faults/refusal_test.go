@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,9 @@ import (
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/onbox"
 	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/installer/tpm"
 	"github.com/stek-edge/stek/test/loopbox"
+	"github.com/stek-edge/stek/test/swtpm"
 )
 
 const (
@@ -38,6 +41,7 @@ func TestRefusals(t *testing.T) {
 		answers string
 		machine func(t *testing.T, m *loopbox.Machine)
 		stick   func(t *testing.T, s *loopbox.Stick)
+		tpm     func(t *testing.T) string              // in place of one that firmware has measured into
 		planned func(t *testing.T, m *loopbox.Machine) // between the plan and its first step
 		status  installer.Status
 		message string
@@ -109,6 +113,23 @@ func TestRefusals(t *testing.T) {
 			one(t, m)
 			m.Put("sys/class/tpm/tpm0/pcr-sha256/0", strings.Repeat("0", 64)+"\n")
 		}, message: "measures nothing into it", remedy: "switch measured boot on"},
+		{name: "TPM gone", answers: erase, status: installer.StatusMissing,
+			tpm:     func(t *testing.T) string { return filepath.Join(t.TempDir(), "tpmrm0") },
+			message: "no TPM at ", remedy: "switch the TPM on in the firmware"},
+		{name: "TPM that does not answer", answers: erase, status: installer.StatusMissing,
+			tpm:     mute,
+			message: "this machine's cannot do it (", remedy: "take its power away for a minute"},
+		{name: "TPM in which Secure Boot's register is empty", answers: erase, status: installer.StatusMissing,
+			tpm:     func(t *testing.T) string { return "swtpm:" + swtpm.Start(t).Socket },
+			message: "refusing to seal to PCR 7: it is all zeros", remedy: "switch measured boot (TPM, SHA-256) on"},
+		{name: "TPM with an owner password", answers: erase, status: installer.StatusMissing,
+			tpm:     func(t *testing.T) string { return measured(t, "tpm2_changeauth -c owner secret") },
+			message: "the TPM has an owner password", remedy: "clear the TPM in the firmware settings and start again, or take tpm2 out of encryption.unlock"},
+		{name: "TPM with another system's storage key", answers: erase, status: installer.StatusMissing,
+			tpm: func(t *testing.T) string {
+				return measured(t, "tpm2_createprimary -C o -g sha256 -G rsa -c key", "tpm2_flushcontext -t", "tpm2_evictcontrol -C o -c key 0x81000001")
+			},
+			message: "storage key at 0x81000001 is another one than needed", remedy: "clear the TPM in the firmware settings and start again, or take tpm2 out of encryption.unlock"},
 		{name: "BIOS only", answers: erase, status: installer.StatusMissing, machine: func(t *testing.T, m *loopbox.Machine) {
 			one(t, m)
 			m.Remove("sys/firmware/efi")
@@ -182,6 +203,7 @@ func TestRefusals(t *testing.T) {
 			},
 			message: "writing the journal: ", remedy: "switch the write protection of the stick off"},
 	}
+	good := measured(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m, s := loopbox.New(t), loopbox.NewStick(t)
@@ -194,7 +216,11 @@ func TestRefusals(t *testing.T) {
 				tt.stick(t, s)
 			}
 			before := m.Sums()
-			err := install(t, m, s, func() {
+			chip := good
+			if tt.tpm != nil {
+				chip = tt.tpm(t)
+			}
+			err := install(t, m, s, chip, func() {
 				if tt.planned != nil {
 					tt.planned(t, m)
 				}
@@ -217,12 +243,12 @@ func TestRefusals(t *testing.T) {
 
 // The same way without a fault does change the disk: the comparison above would see it.
 func TestSumsSeeAChange(t *testing.T) {
-	m, s := loopbox.New(t), loopbox.NewStick(t)
+	m, s, chip := loopbox.New(t), loopbox.NewStick(t), measured(t)
 	one(t, m)
 	answer(t, s, erase)
 	before := m.Sums()
 	ctx, cancel := context.WithCancel(t.Context())
-	err := installUntil(ctx, t, m, s, func() {}, func(e installer.Event) {
+	err := installUntil(ctx, t, m, s, chip, func() {}, func(e installer.Event) {
 		if e.Kind == installer.StepDone && e.Step == installer.StepRoot {
 			cancel()
 		}
@@ -242,7 +268,7 @@ func TestSumsSeeAChange(t *testing.T) {
 	answer(t, s, answers)
 	var skipped []string
 	ctx, cancel = context.WithCancel(t.Context())
-	err = installUntil(ctx, t, m, s, func() {}, func(e installer.Event) {
+	err = installUntil(ctx, t, m, s, chip, func() {}, func(e installer.Event) {
 		switch {
 		case e.Kind == installer.StepSkipped:
 			skipped = append(skipped, e.Step)
@@ -257,12 +283,12 @@ func TestSumsSeeAChange(t *testing.T) {
 
 // install goes the way of an installation: answers, a look at the machine, the plan,
 // and its steps.
-func install(t *testing.T, m *loopbox.Machine, s *loopbox.Stick, planned func()) error {
+func install(t *testing.T, m *loopbox.Machine, s *loopbox.Stick, chip string, planned func()) error {
 	t.Helper()
-	return installUntil(t.Context(), t, m, s, planned, func(installer.Event) {})
+	return installUntil(t.Context(), t, m, s, chip, planned, func(installer.Event) {})
 }
 
-func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, s *loopbox.Stick, planned func(), emit installer.Emit) error {
+func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, s *loopbox.Stick, chip string, planned func(), emit installer.Emit) error {
 	t.Helper()
 	inv, err := hardware.Look(ctx, m.Roots)
 	must(t, err)
@@ -281,8 +307,44 @@ func installUntil(ctx context.Context, t *testing.T, m *loopbox.Machine, s *loop
 	planned()
 	return installer.Run(ctx, plan, &installer.Site{
 		Machine: m.Roots, Answers: given.Full, StickESP: s.ESP, Root: s.Root, EFIVars: m.Roots.EFIVars,
-		Shadow: "/etc/shadow", WorkDir: t.TempDir(), Tools: installer.Tools{}, Now: time.Now,
+		Shadow: "/etc/shadow", TPM: chip, WorkDir: t.TempDir(), Tools: installer.Tools{}, Now: time.Now,
 	}, emit)
+}
+
+// measured is a TPM into which firmware has measured, after commands of tpm2-tools, whose
+// words are separated by spaces.
+func measured(t *testing.T, commands ...string) string {
+	t.Helper()
+	emu, dir := swtpm.Start(t), t.TempDir()
+	if len(commands) > 0 {
+		must(t, emu.Lend(func(tcti string) {
+			for _, c := range commands {
+				loopbox.Tool(t, "env", append([]string{"--chdir=" + dir, "TPM2TOOLS_TCTI=" + tcti}, strings.Fields(c)...)...)
+			}
+		}))
+	}
+	chip, err := tpm.Open("swtpm:" + emu.Socket)
+	must(t, err)
+	defer chip.Close()
+	must(t, chip.Extend(t.Context(), 7, []byte("secure boot, off")))
+	return "swtpm:" + emu.Socket
+}
+
+// mute is a TPM that takes commands and has no answers.
+func mute(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tpm-") // the path of a socket is short
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "data"))
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			c.Close()
+		}
+	}()
+	return "swtpm:" + l.Addr().String()
 }
 
 // answer puts an answer file onto the stick.

@@ -27,7 +27,7 @@ const diskSize = 16 << 30 // bytes
 // start plans the installation anew, without a consent that was not given, and the disk
 // has the old table, none, or the whole new one.
 func TestInstall(t *testing.T) {
-	const answers = "stek: 1\nencryption: {unlock: [tpm2], recovery: {show: true}}\n"
+	const answers = "stek: 1\nencryption: {unlock: [passphrase], recovery: {show: true}}\n"
 	for _, tt := range []struct {
 		name, answers string
 		old           string // sfdisk's input for the disk as it was
