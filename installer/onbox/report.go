@@ -32,6 +32,7 @@ type report struct {
 	events  *os.File
 	told    []byte // the events once more, for another medium
 	target  string // device of the disk's boot partition, once there is a plan
+	step    string // that was told of last
 	divided bool   // the disk has the table of that plan; before, what is on it is somebody else's
 	empty   bool   // that partition has no file system: made just now, or without its boot sector
 	faults  []error
@@ -75,7 +76,7 @@ func (r *report) json(name string, v any) {
 }
 
 func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
-	r.target, r.divided, r.empty = "", false, false
+	r.target, r.step, r.divided, r.empty = "", "", false, false
 	if esp, ok := p.Disk.Layout.Part(disk.ESP); ok {
 		r.target = disk.PartitionPath(p.Disk.Chosen.Path, esp.Number)
 	}
@@ -108,6 +109,7 @@ func (r *report) event(e installer.Event) {
 
 // follow keeps what has become of the disk's boot partition.
 func (r *report) follow(e installer.Event) {
+	r.step = e.Step
 	switch e.Step {
 	case installer.StepPartition:
 		r.divided = e.Kind == installer.StepDone || e.Kind == installer.StepSkipped
@@ -118,6 +120,15 @@ func (r *report) follow(e installer.Event) {
 		}
 	case installer.StepESP:
 		r.empty = false
+	}
+}
+
+// tried takes in how a try ended. Of the step that divides the disk only the journal is on
+// the stick, and that is written when the disk is divided.
+func (r *report) tried(outcome error) {
+	var failed *installer.MediumError
+	if r.step == installer.StepPartition && errors.As(outcome, &failed) && failed.Medium == installer.TheStick {
+		r.divided, r.empty = true, true
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/images/fat"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
@@ -152,13 +154,15 @@ func TestReportLeavesOthersDisks(t *testing.T) {
 		name    string
 		before  []installer.Event // of a try before
 		events  []installer.Event
+		medium  installer.Medium // that failed; "" for the stick
 		changed bool
 	}{
 		{name: "nothing begun"},
 		{name: "failed in the check", events: failed},
-		{name: "failed while it was divided", events: in(installer.StepPartition, installer.StepStarted, installer.StepFailed)},
+		{name: "failed while it was divided", events: in(installer.StepPartition, installer.StepStarted, installer.StepFailed), medium: installer.TheDisk},
 		{name: "failed in the check, after a try on another disk", before: in(installer.StepPartition, installer.StepDone), events: failed},
 		// That a change would be seen:
+		{name: "divided, and the stick was gone then", events: in(installer.StepPartition, installer.StepStarted, installer.StepFailed), changed: true},
 		{name: "taken up", events: in(installer.StepPartition, installer.StepSkipped), changed: true},
 		{name: "taken up in the root", events: append(in(installer.StepPartition, installer.StepSkipped), in(installer.StepRoot, installer.StepStarted, installer.StepFailed)...), changed: true},
 	} {
@@ -176,8 +180,13 @@ func TestReportLeavesOthersDisks(t *testing.T) {
 			for _, e := range tt.events {
 				r.event(e)
 			}
+			if tt.medium == "" {
+				tt.medium = installer.TheStick
+			}
+			outcome := fmt.Errorf("writing: %w", &installer.MediumError{Medium: tt.medium, Err: unix.EIO})
+			r.tried(outcome)
 			// A file cannot be mounted, but what is done before that changes it.
-			if where := r.close(errors.New("the stick is gone")); where != "the report could not be written anywhere: take a picture of this screen" {
+			if where := r.close(outcome); where != "the report could not be written anywhere: take a picture of this screen" {
 				t.Errorf("%q", where)
 			}
 			after, err := os.ReadFile(r.target)

@@ -153,6 +153,7 @@ func (s *stick) carryOut(ctx context.Context, inv *hardware.Inventory, plan *ins
 		rep.event(e)
 		emit(e)
 	})
+	rep.tried(err)
 	if err != nil {
 		return err
 	}
