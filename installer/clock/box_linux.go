@@ -21,6 +21,8 @@ type Box struct {
 	Epoch        string   // a file of the image, which bears the date of the image
 	File         string   // where the time is written down, on the private volume
 	Certificates []string // folders with the box's own certificates
+
+	Synchronised func() bool // whether a time server sets the clock
 }
 
 // Node is an installed node.
@@ -28,28 +30,45 @@ func Node() Box {
 	return Box{
 		Epoch: "/usr/share/stek/image.json", File: "/state/stek/clock",
 		Certificates: []string{"/var/lib/rancher/k3s/server/tls", "/var/lib/rancher/k3s/agent"},
+		Synchronised: synchronised,
 	}
 }
 
 // Facts reads what the box knows. What cannot be read is not known.
 func (b Box) Facts() Facts {
-	f := Facts{Now: time.Now(), Persisted: b.persisted(), Certificate: newest(b.Certificates)}
+	f := Facts{Now: time.Now(), Certificate: newest(b.Certificates), Synchronised: b.Synchronised()}
+	f.Persisted, f.Confirmed = b.written()
 	if info, err := os.Stat(b.Epoch); err == nil {
 		f.Built = info.ModTime()
 	}
 	return f
 }
 
-func (b Box) persisted() time.Time {
+// written reads what Save wrote: the time, and after it the last one that was
+// synchronised, if one was.
+func (b Box) written() (last, confirmed time.Time) {
 	text, err := os.ReadFile(b.File)
 	if err != nil {
-		return time.Time{}
+		return last, confirmed
 	}
-	at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
-	if err != nil {
-		return time.Time{}
+	fields := strings.Fields(string(text))
+	for i, into := range []*time.Time{&last, &confirmed} {
+		if i >= len(fields) {
+			break
+		}
+		if *into, err = time.Parse(time.RFC3339, fields[i]); err != nil {
+			return time.Time{}, time.Time{}
+		}
 	}
-	return at
+	return last, confirmed
+}
+
+// synchronised asks the kernel. It has the answer from the time service, and takes it back
+// when the clock is set by hand or nobody has confirmed it for hours (adjtimex(2)).
+func synchronised() bool {
+	var t unix.Timex
+	_, err := unix.Adjtimex(&t)
+	return err == nil && t.Status&unix.STA_UNSYNC == 0
 }
 
 // Floor sets the clock where that is due, and says what it did.
@@ -70,7 +89,14 @@ func (b Box) Save() error {
 	if !Believable(f) {
 		return nil
 	}
-	return durable.WriteFile(b.File, []byte(f.Now.UTC().Format(time.RFC3339)+"\n"), 0o644)
+	text := f.Now.UTC().Format(time.RFC3339)
+	if f.Synchronised {
+		f.Confirmed = f.Now
+	}
+	if !f.Confirmed.IsZero() {
+		text += " " + f.Confirmed.UTC().Format(time.RFC3339)
+	}
+	return durable.WriteFile(b.File, []byte(text+"\n"), 0o644)
 }
 
 // Set sets the kernel's clock.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -24,14 +25,21 @@ func TestDecide(t *testing.T) {
 		want  time.Time
 		wrong bool
 	}{
-		{"right", Facts{at(2027), at(2026), at(2026), at(2026)}, at(2027), false},
+		{"right", Facts{Now: at(2027), Built: at(2026), Persisted: at(2026), Certificate: at(2026)}, at(2027), false},
 		{"no battery, first start", Facts{Now: at(1970), Built: at(2026)}, at(2026), true},
-		{"no battery, written down", Facts{at(1970), at(2026), at(2028), at(2027)}, at(2028), true},
-		{"no battery, a newer certificate", Facts{at(1970), at(2026), at(2027), at(2028)}, at(2028), true},
+		{"no battery, written down", Facts{Now: at(1970), Built: at(2026), Persisted: at(2028), Certificate: at(2027)}, at(2028), true},
+		{"no battery, a newer certificate", Facts{Now: at(1970), Built: at(2026), Persisted: at(2027), Certificate: at(2028)}, at(2028), true},
 		{"a week behind what was written down", Facts{Now: at(2027).AddDate(0, 0, -7), Built: at(2026), Persisted: at(2027)}, at(2027), true},
-		{"far future", Facts{at(2099), at(2026), at(2028), at(2027)}, at(2028), true},
-		{"far future, and written down from there", Facts{at(2099), at(2026), at(2098), at(2027)}, at(2027), true},
-		{"far future in every respect", Facts{at(2099), at(2026), at(2098), at(2097)}, at(2026), true},
+		{"far future", Facts{Now: at(2099), Built: at(2026), Persisted: at(2028), Certificate: at(2027)}, at(2028), true},
+		{"far future, and written down from there", Facts{Now: at(2099), Built: at(2026), Persisted: at(2098), Certificate: at(2027)}, at(2027), true},
+		{"far future in every respect", Facts{Now: at(2099), Built: at(2026), Persisted: at(2098), Certificate: at(2097)}, at(2026), true},
+		{"set right after a possible future", Facts{Now: at(2027), Built: at(2026), Persisted: at(2040), Certificate: at(2040), Synchronised: true}, at(2027), false},
+		{"no battery, a certificate of a future that was put right", Facts{Now: at(1970), Built: at(2026), Persisted: at(2027), Confirmed: at(2027), Certificate: at(2040)}, at(2027), true},
+		{"that certificate, a year later without a time server", Facts{Now: at(1970), Built: at(2026), Persisted: at(2028), Confirmed: at(2027), Certificate: at(2040)}, at(2028), true},
+		{"no battery, a certificate made since the time was written down", Facts{Now: at(1970), Built: at(2026), Persisted: at(2027), Confirmed: at(2027), Certificate: at(2027).Add(9 * time.Minute)}, at(2027).Add(9 * time.Minute), true},
+		{"a possible future that nobody put right", Facts{Now: at(2027), Built: at(2026), Persisted: at(2040), Confirmed: at(2026)}, at(2040), true},
+		{"a time server that says what cannot be", Facts{Now: at(2099), Built: at(2026), Persisted: at(2028), Synchronised: true}, at(2026), true},
+		{"a time server from before the image", Facts{Now: at(2020), Built: at(2026), Persisted: at(2028), Synchronised: true}, at(2026), true},
 		{"an image that does not say when it was built", Facts{Now: at(2099), Persisted: at(2028)}, at(2099), false},
 		{"nothing known", Facts{Now: at(1970)}, at(1970), false},
 	} {
@@ -46,7 +54,8 @@ func TestDecide(t *testing.T) {
 
 func TestBox(t *testing.T) {
 	dir := t.TempDir()
-	b := Box{Epoch: filepath.Join(dir, "image.json"), File: filepath.Join(dir, "stek/clock"), Certificates: []string{filepath.Join(dir, "tls"), filepath.Join(dir, "none")}}
+	b := Box{Epoch: filepath.Join(dir, "image.json"), File: filepath.Join(dir, "stek/clock"), Certificates: []string{filepath.Join(dir, "tls"), filepath.Join(dir, "none")},
+		Synchronised: func() bool { return false }}
 	now := time.Now()
 	write := func(path string, content []byte) {
 		t.Helper()
@@ -70,8 +79,8 @@ func TestBox(t *testing.T) {
 	if err := b.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if !b.persisted().IsZero() {
-		t.Errorf("%s was written down", b.persisted())
+	if last, _ := b.written(); !last.IsZero() {
+		t.Errorf("%s was written down", last)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "tls")); err != nil {
 		t.Fatal(err)
@@ -79,17 +88,58 @@ func TestBox(t *testing.T) {
 	if err := b.Save(); err != nil {
 		t.Fatal(err)
 	}
-	if b.persisted().Sub(now).Abs() > 5*time.Second {
-		t.Errorf("%s was written down", b.persisted())
+	if last, confirmed := b.written(); last.Sub(now).Abs() > 5*time.Second || !confirmed.IsZero() {
+		t.Errorf("%s was written down, confirmed %s", last, confirmed)
 	}
 	broken := errors.New("not permitted")
 	write(b.File, []byte(now.AddDate(0, 1, 0).UTC().Format(time.RFC3339)))
 	if _, err := b.Floor(func(time.Time) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	write(b.File, []byte("rubbish"))
-	if !b.persisted().IsZero() {
-		t.Error("rubbish is a time")
+	for _, rubbish := range []string{"rubbish", now.Format(time.RFC3339) + " rubbish", ""} {
+		write(b.File, []byte(rubbish))
+		if last, confirmed := b.written(); !last.IsZero() || !confirmed.IsZero() {
+			t.Errorf("%q is the time %s, confirmed %s", rubbish, last, confirmed)
+		}
+	}
+}
+
+// TestFuturePutRight: a clock that was years ahead has its time written down and a
+// certificate made from it; a time server sets it right, and the next starts are right too.
+func TestFuturePutRight(t *testing.T) {
+	dir := t.TempDir()
+	synchronised := false
+	b := Box{Epoch: filepath.Join(dir, "image.json"), File: filepath.Join(dir, "clock"), Certificates: []string{dir},
+		Synchronised: func() bool { return synchronised }}
+	now := time.Now()
+	future := now.AddDate(13, 0, 0)
+	for path, content := range map[string][]byte{
+		b.Epoch: nil, b.File: []byte(future.UTC().Format(time.RFC3339) + "\n"), filepath.Join(dir, "ca.crt"): certificate(t, future),
+	} {
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(b.Epoch, now, now.AddDate(-1, 0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	synchronised = true
+	if err := b.Save(); err != nil {
+		t.Fatal(err)
+	}
+	synchronised = false
+	for start := range 2 {
+		words, err := b.Floor(func(to time.Time) error { return fmt.Errorf("%s", to) })
+		if err != nil {
+			t.Errorf("start %d: %q, %v", start, words, err)
+		}
+		if err := b.Save(); err != nil { // before a time server was asked again
+			t.Fatal(err)
+		}
+		last, confirmed := b.written()
+		if last.Sub(now).Abs() > 5*time.Second || confirmed.Sub(now).Abs() > 5*time.Second {
+			t.Errorf("start %d: written down is %s, confirmed %s", start, last, confirmed)
+		}
 	}
 }
 
