@@ -196,15 +196,25 @@ func resolvedFile() File {
 	return b.file("/etc/systemd/resolved.conf.d/stek.conf")
 }
 
+// pool are the time servers that Debian's timesyncd falls back to by itself. They are
+// written down, so that what is tested is what the box asks.
+var pool = []string{"0.debian.pool.ntp.org", "1.debian.pool.ntp.org", "2.debian.pool.ntp.org", "3.debian.pool.ntp.org"}
+
+// fallbackTimeServers are asked where neither the answers nor a DHCP server name one.
+func fallbackTimeServers(n preseed.Network) []string {
+	if n.Offline || len(n.NTP) > 0 {
+		return nil
+	}
+	return pool
+}
+
 // timesyncFile names the time servers, and none where the box is offline. The clock
 // is written down every minute, so that the next start begins no earlier.
 func timesyncFile(n preseed.Network) File {
 	b := &ini{}
 	b.section("Time")
 	b.set("NTP", strings.Join(n.NTP, " "))
-	if n.Offline || len(n.NTP) > 0 {
-		b.WriteString("FallbackNTP=\n")
-	}
+	b.WriteString("FallbackNTP=" + strings.Join(fallbackTimeServers(n), " ") + "\n")
 	b.set("SaveIntervalSec", 60)
 	return b.file("/etc/systemd/timesyncd.conf.d/stek.conf")
 }

@@ -17,7 +17,7 @@ import (
 // that the machine's cards have now, the preferred one first. Services are added by
 // whoever knows them.
 func Want(n preseed.Network, nics []hardware.NIC) (probe.Want, error) {
-	w := probe.Want{Offline: n.Offline, TimeServers: n.NTP}
+	w := probe.Want{Offline: n.Offline, TimeServers: n.NTP, FallbackTimeServers: fallbackTimeServers(n)}
 	if n.Offline {
 		return w, nil
 	}

@@ -45,6 +45,25 @@ func TestWant(t *testing.T) {
 	}
 }
 
+// TestWantTime: the servers that are tested are those of the rendered file.
+func TestWantTime(t *testing.T) {
+	for _, c := range []struct{ network, ntp, fallback string }{
+		{"network: {}", "", "0.debian.pool.ntp.org 1.debian.pool.ntp.org 2.debian.pool.ntp.org 3.debian.pool.ntp.org"},
+		{"network: {ntp: [192.168.7.1, time.example.org]}", "192.168.7.1 time.example.org", ""},
+		{"network: {offline: true}", "", ""},
+	} {
+		n := answers(t, c.network)
+		w, err := Want(n, nics)
+		if err != nil || strings.Join(w.TimeServers, " ") != c.ntp || strings.Join(w.FallbackTimeServers, " ") != c.fallback {
+			t.Errorf("%s: got %v, then %v, %v", c.network, w.TimeServers, w.FallbackTimeServers, err)
+		}
+		file := string(timesyncFile(n).Data)
+		if !strings.Contains(file, "\nFallbackNTP="+c.fallback+"\n") || strings.Contains(file, "\nNTP="+c.ntp+"\n") != (c.ntp != "") {
+			t.Errorf("%s: got\n%s", c.network, file)
+		}
+	}
+}
+
 func TestWantNothingSaid(t *testing.T) {
 	w, err := Want(answers(t, "network: {}"), nics)
 	if err != nil || len(w.Links) != 2 || !w.Links[1].DHCP || w.Links[1].Interface != "enp2s0" {

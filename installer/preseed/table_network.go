@@ -97,7 +97,7 @@ var networkTable = []Key{
 	{Path: "network.proxy.ca", Type: Text, Lines: true, Example: examplePEM, rule: checkCertificate,
 		Description: "Certificate of a proxy that opens encrypted connections, as PEM."},
 	{Path: "network.ntp", Type: List, Example: "[192.168.7.1]", rule: checkHost,
-		Description: "Time servers. One of them must be reachable outside the tunnel: WireGuard refuses a clock that went backwards."},
+		Description: "Time servers; without any, those that DHCP names, else Debian's public ones. One of them must be reachable outside the tunnel: WireGuard refuses a clock that went backwards."},
 	{Path: "network.country", Type: Text, Example: "NL", rule: checkCountry,
 		Description: "Country the box stands in, which decides the radio channels it may use (ISO 3166-1, two capitals)."},
 	{Path: "network.offline", Type: Switch, Default: "false", Example: "true",

@@ -12,9 +12,12 @@ type Want struct {
 	Offline     bool     // no packet may leave: every stage is skipped
 	Links       []Link   // the preferred one first
 	TimeServers []string // names or addresses
-	Proxy       *Proxy
-	Tunnel      *Tunnel
-	Services    []Service
+	// FallbackTimeServers are asked where neither TimeServers nor a DHCP server name one.
+	// The box does not count on them: in a closed site they are out of reach.
+	FallbackTimeServers []string
+	Proxy               *Proxy
+	Tunnel              *Tunnel
+	Services            []Service
 }
 
 // Link is one network card and what it should have.
