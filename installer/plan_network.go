@@ -2,7 +2,6 @@ package installer
 
 import (
 	"fmt"
-	"net"
 	"strings"
 
 	"github.com/stek-edge/stek/installer/hardware"
@@ -76,47 +75,20 @@ type LinkPlan struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// planLinks finds the cards of each link. A card that one link names by its address
-// is not taken by a link that takes any.
+// planLinks finds the cards of each link.
 func planLinks(n preseed.Network, inv *hardware.Inventory) []LinkPlan {
 	if n.Offline {
 		return nil
 	}
-	links := n.LinksByPriority()
-	if len(links) == 0 {
-		links = []preseed.Link{{}}
+	if len(n.Links) == 0 {
+		n.Links = []preseed.Link{{}}
 	}
-	named := map[string]bool{}
-	for _, l := range links {
-		if l.Match.MAC == "" || l.VLAN != 0 || l.WiFi != nil {
-			continue
-		}
-		for _, card := range fitting(l, inv) {
-			named[card.Name] = true
-		}
-	}
-	plans := make([]LinkPlan, 0, len(links))
-	for _, l := range links {
-		var cards []hardware.NIC
-		for _, card := range fitting(l, inv) {
-			if l.Match.MAC != "" || l.VLAN != 0 || l.WiFi != nil || !named[card.Name] {
-				cards = append(cards, card)
-			}
-		}
-		plans = append(plans, planLink(l, cards))
+	cards := network.Cards(n, inv.NICs)
+	plans := make([]LinkPlan, 0, len(n.Links))
+	for _, l := range n.LinksByPriority() {
+		plans = append(plans, planLink(l, cards[l.Name]))
 	}
 	return plans
-}
-
-func fitting(l preseed.Link, inv *hardware.Inventory) []hardware.NIC {
-	var cards []hardware.NIC
-	for _, card := range inv.NICs {
-		mac, err := net.ParseMAC(card.MAC)
-		if err == nil && l.Fits(preseed.LinkType(card.Type), mac) {
-			cards = append(cards, card)
-		}
-	}
-	return cards
 }
 
 func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
@@ -156,12 +128,12 @@ func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
 	switch {
 	case len(cards) == 0 && l.Name == "":
 		plan.Fault, plan.Remedy = "this machine has no network card for a cable", "write network.offline: true, or a link for its wireless network"
-	case len(cards) == 0 && l.Match.MAC != "":
-		plan.Fault, plan.Remedy = fmt.Sprintf("no %s card of this machine has an address that fits %s", l.Type(), l.Match.MAC), "correct match.mac"
+	case len(cards) == 0 && l.Match.String() != "":
+		plan.Fault, plan.Remedy = fmt.Sprintf("no %s card of this machine fits %s", l.Type(), l.Match), "correct match"
 	case len(cards) == 0:
 		plan.Fault, plan.Remedy = fmt.Sprintf("this machine has no %s card for it", l.Type()), "fit one, or take the link out"
 	case len(cards) > 1 && len(l.Addresses) > 0:
-		plan.Fault, plan.Remedy = fmt.Sprintf("%d cards fit, and an address belongs to one", len(cards)), "name the card by match.mac"
+		plan.Fault, plan.Remedy = fmt.Sprintf("%d cards fit, and an address belongs to one", len(cards)), "name the card by match.mac or match.path"
 	}
 	return plan
 }

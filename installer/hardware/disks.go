@@ -196,18 +196,12 @@ func (r Roots) usbSerial(device string) string {
 	return ""
 }
 
-// udevSerial asks udev's database, where there is one: for an ATA disk of an old
-// kernel that has no vpd_pg80.
+// udevSerial asks udev's database: for an ATA disk of an old kernel that has no vpd_pg80.
 func (r Roots) udevSerial(majorMinor string) string {
-	if r.Run == "" || majorMinor == "" {
+	if majorMinor == "" {
 		return ""
 	}
-	for line := range strings.Lines(string(read(filepath.Join(r.Run, "udev/data/b"+majorMinor)))) {
-		if v, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "E:ID_SERIAL_SHORT="); ok {
-			return clean(v)
-		}
-	}
-	return ""
+	return r.udev("b"+majorMinor, "ID_SERIAL_SHORT")
 }
 
 // byID lists the names below /dev/disk/by-id that lead to a disk.

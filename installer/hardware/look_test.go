@@ -146,6 +146,21 @@ func diskNamed(t *testing.T, inv *Inventory, name string) Disk {
 	return inv.Disks[i]
 }
 
+// TestCardAsUdevHasIt: the network programs match by what udev knows of a card.
+func TestCardAsUdevHasIt(t *testing.T) {
+	b := newBox(t)
+	const device = "platform/scb/fd580000.ethernet"
+	b.sys("devices/"+device+"/net/eth0/address", "dc:a6:32:01:02:03\n")
+	b.sys("devices/"+device+"/net/eth0/type", "1\n")
+	b.sys("devices/"+device+"/net/eth0/ifindex", "2\n")
+	b.nic("eth0", device, "bcmgenet-device")
+	put(t, filepath.Join(b.roots.Run, "udev/data/n2"), "E:ID_PATH=platform-fd580000.ethernet\nE:ID_PATH_TAG=x\nE:ID_NET_DRIVER=bcmgenet\n")
+	want := NIC{Name: "eth0", MAC: "dc:a6:32:01:02:03", Driver: "bcmgenet", Type: "ethernet", Path: "platform-fd580000.ethernet"}
+	if got := b.roots.nics(); len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestWhereSerialsComeFrom(t *testing.T) {
 	b := newBox(t)
 	const ata = "pci0000:00/0000:00:17.0/ata2/host1/target1:0:0/1:0:0:0"

@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"cmp"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,7 +16,11 @@ func (r Roots) nics() []NIC {
 		if !exists(dir, "device") {
 			continue
 		}
-		n := NIC{Name: name, MAC: word(dir, "address"), Driver: driver(dir), Type: "other", Path: busPath(r.devicePath("class/net", name, "device"))}
+		// systemd-networkd matches by what udev knows: that comes first.
+		record := "n" + word(dir, "ifindex")
+		n := NIC{Name: name, MAC: word(dir, "address"), Type: "other",
+			Driver: cmp.Or(r.udev(record, "ID_NET_DRIVER"), driver(dir)),
+			Path:   cmp.Or(r.udev(record, "ID_PATH"), busPath(r.devicePath("class/net", name, "device")))}
 		if strings.Trim(n.MAC, "0:") == "" {
 			n.MAC = ""
 		}
@@ -35,8 +40,8 @@ var (
 	usbInterface = regexp.MustCompile(`^\d+-([\d.]+:\d+\.\d+)$`)
 )
 
-// busPath names where a card is plugged in, the way udev's ID_PATH does, since
-// that is what a .link file matches on: pci-0000:00:14.0-usb-0:1.2:1.0.
+// busPath names where a card is plugged in, the way udev's ID_PATH does:
+// pci-0000:00:14.0-usb-0:1.2:1.0.
 func busPath(device string) string {
 	parts := strings.Split(device, "/")
 	base, usb := "", ""

@@ -81,6 +81,19 @@ func names(elem ...string) []string {
 	return out
 }
 
+// udev returns a property of a device from udev's database, where there is one.
+func (r Roots) udev(device, property string) string {
+	if r.Run == "" {
+		return ""
+	}
+	for line := range strings.Lines(string(read(filepath.Join(r.Run, "udev/data", device)))) {
+		if v, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "E:"+property+"="); ok {
+			return clean(v)
+		}
+	}
+	return ""
+}
+
 // devicePath resolves a link in sysfs and returns it relative to the root, such
 // as devices/pci0000:00/…/block/sda; "" where it leads nowhere.
 func (r Roots) devicePath(elem ...string) string {

@@ -43,7 +43,7 @@ func anyCable(f Facts) File {
 
 // files renders one selection of cards.
 func (c *card) files(n preseed.Network, f Facts) []File {
-	if c.kind == preseed.Wireless {
+	if c.match.Type == preseed.Wireless {
 		return c.radio(n)
 	}
 	return c.cable()
@@ -51,17 +51,23 @@ func (c *card) files(n preseed.Network, f Facts) []File {
 
 // name begins the names of a card's files, so that narrower matches come first.
 func (c *card) name() string {
-	return fmt.Sprintf("%d-stek-%s", 10*(c.width()+1), c.links[0].Name)
+	return fmt.Sprintf("%02d-stek-%s", c.place(), c.links[0].Name)
 }
 
-// matchMAC writes which cards are meant. networkd knows no patterns, so a pattern is
-// the cards of this machine that fit it.
-func (c *card) matchMAC(b *ini) {
-	if mac, exact := c.match.Exact(); exact {
+// which writes which cards are meant. networkd knows no patterns of addresses, so such a
+// pattern is the cards of this machine that fit it.
+func (c *card) which(b *ini) {
+	if mac, exact := c.match.MAC.Exact(); exact {
 		b.set("MACAddress", mac)
-	} else if c.match != "" {
-		b.set("MACAddress", strings.Join(c.macs, " "))
+	} else if c.match.MAC != "" {
+		var macs []string
+		for _, nic := range c.nics {
+			macs = append(macs, nic.MAC)
+		}
+		b.set("MACAddress", strings.Join(macs, " "))
 	}
+	b.set("Path", c.match.Path)
+	b.set("Driver", c.match.Driver)
 }
 
 func (c *card) cable() []File {
@@ -76,8 +82,8 @@ func (c *card) cable() []File {
 	}
 	b := &ini{}
 	b.section("Match")
-	physical(b, c.kind)
-	c.matchMAC(b)
+	physical(b, c.match.Type)
+	c.which(b)
 	if plain != nil {
 		link(b, plain.Link)
 		addresses(b, *plain, tagged)

@@ -81,10 +81,9 @@ func Warnings(n preseed.Network) []string {
 // card is one selection of cards and all links that use it: untagged and tagged
 // ones of a cable, or the networks that a radio may join.
 type card struct {
-	kind  preseed.LinkType
-	match preseed.MACPattern
-	macs  []string // cards of this machine that fit; nil when they are not known
-	index int      // among cards of its kind, in the order of the file
+	match preseed.LinkMatch // with the kind
+	nics  []hardware.NIC    // cards of this machine that fit; nil when they are not known
+	index int               // among cards of its kind, in the order of the file
 	links []ranked
 }
 
@@ -97,14 +96,37 @@ type ranked struct {
 // planCards groups links by the cards they use, those with the narrowest match
 // first: networkd takes the first file that fits.
 func planCards(n preseed.Network, nics []hardware.NIC) ([]*card, error) {
+	cards := selections(n)
+	if nics == nil {
+		return cards, nil
+	}
+	assign(cards, nics)
+	return cards, check(cards, nics)
+}
+
+// Cards returns which cards of a machine each link gets, by the link's name, whether or not
+// the link can be with them.
+func Cards(n preseed.Network, nics []hardware.NIC) map[string][]hardware.NIC {
+	cards := selections(n)
+	assign(cards, nics)
+	of := map[string][]hardware.NIC{}
+	for _, c := range cards {
+		for _, l := range c.links {
+			of[l.Name] = c.nics
+		}
+	}
+	return of
+}
+
+func selections(n preseed.Network) []*card {
 	var cards []*card
 	for i, l := range n.Links {
-		at := slices.IndexFunc(cards, func(c *card) bool { return c.kind == l.Type() && c.match == l.Match.MAC })
+		at := slices.IndexFunc(cards, func(c *card) bool { return c.match == l.Card() })
 		if at < 0 {
 			at = len(cards)
-			c := &card{kind: l.Type(), match: l.Match.MAC}
+			c := &card{match: l.Card()}
 			for _, other := range cards {
-				if other.kind == c.kind {
+				if other.match.Type == c.match.Type {
 					c.index++
 				}
 			}
@@ -113,49 +135,61 @@ func planCards(n preseed.Network, nics []hardware.NIC) ([]*card, error) {
 		// Metrics are unique, so that among equals the first in the file is preferred.
 		cards[at].links = append(cards[at].links, ranked{l, l.Metric()*16 + min(i, 15)})
 	}
-	slices.SortStableFunc(cards, func(a, b *card) int { return a.width() - b.width() })
-	if nics == nil {
-		return cards, nil
-	}
-	return cards, assign(cards, nics)
+	slices.SortStableFunc(cards, func(a, b *card) int { return a.place() - b.place() })
+	return cards
 }
 
-// width orders matches: one card, the cards of a maker, any card.
-func (c *card) width() int {
-	switch _, exact := c.match.Exact(); {
+// place orders matches, and begins the names of their files: one card by its address,
+// where it is plugged in, the cards of a maker, those of a driver, any card. Each further
+// condition moves a match before those that lack it.
+func (c *card) place() int {
+	place := 30
+	switch _, exact := c.match.MAC.Exact(); {
 	case exact:
-		return 0
-	case c.match != "":
-		return 1
+		place = 10
+	case c.match.MAC != "" || c.match.Path != "":
+		place = 20
 	}
-	return 2
+	if c.match.Path != "" {
+		place -= 2
+		if c.match.MAC != "" {
+			place -= 2
+		}
+	}
+	if c.match.Driver != "" {
+		place--
+	}
+	return place
 }
 
 // assign gives each card of the machine to the first selection that it fits, as
 // networkd will.
-func assign(cards []*card, nics []hardware.NIC) error {
+func assign(cards []*card, nics []hardware.NIC) {
 	for _, nic := range nics {
 		mac, err := net.ParseMAC(nic.MAC)
 		if err != nil {
 			continue
 		}
-		for _, c := range cards {
-			if c.links[0].Fits(preseed.LinkType(nic.Type), mac) {
-				c.macs = append(c.macs, mac.String())
-				break
-			}
+		nic.MAC = mac.String()
+		of := preseed.Card{Type: preseed.LinkType(nic.Type), MAC: mac, Path: nic.Path, Driver: nic.Driver}
+		if at := slices.IndexFunc(cards, func(c *card) bool { return c.match.Fits(of) }); at >= 0 {
+			cards[at].nics = append(cards[at].nics, nic)
 		}
 	}
+}
+
+// check says which links do not fit the cards that they got.
+func check(cards []*card, nics []hardware.NIC) error {
 	var faults []error
 	for _, c := range cards {
 		for _, l := range c.links {
 			switch {
-			case len(c.macs) == 0:
+			case len(c.nics) == 0:
 				faults = append(faults, &CardError{l.Name, fmt.Sprintf("this machine has no %s card that fits", c.words()),
 					"correct match, or plug the card in; the machine has " + cardWords(nics)})
-			case len(c.macs) > 1 && (len(l.Addresses) > 0 || l.VLAN != 0):
-				faults = append(faults, &CardError{l.Name, fmt.Sprintf("it fits %d cards (%s), and its addresses and VLAN can be on one only", len(c.macs), strings.Join(c.macs, ", ")),
-					"choose one with match.mac"})
+			case len(c.nics) > 1 && (len(l.Addresses) > 0 || l.VLAN != 0):
+				faults = append(faults, &CardError{l.Name, fmt.Sprintf("it fits %d cards (%s), and its addresses and VLAN can be on one only", len(c.nics), cardWords(c.nics)),
+					"choose one with match.mac or match.path"})
 			case l.VLAN != 0 && taken(l.Name, nics):
 				faults = append(faults, &CardError{l.Name, "a VLAN's interface gets the name of its link, and this name is taken", "choose another name"})
 			}
@@ -171,16 +205,19 @@ func taken(name string, nics []hardware.NIC) bool {
 }
 
 func (c *card) words() string {
-	if c.match != "" {
-		return string(c.kind) + " (" + string(c.match) + ")"
+	kind := string(c.match.Type)
+	if more := c.match.String(); more != "" {
+		return kind + " (" + more + ")"
 	}
-	return string(c.kind)
+	return kind
 }
 
+// cardWords names cards with all that a match can name.
 func cardWords(nics []hardware.NIC) string {
 	var all []string
 	for _, n := range nics {
-		all = append(all, fmt.Sprintf("%s (%s, %s)", n.Name, n.Type, n.MAC))
+		match := preseed.LinkMatch{MAC: preseed.MACPattern(n.MAC), Path: n.Path, Driver: n.Driver}
+		all = append(all, fmt.Sprintf("%s (%s, %s)", n.Name, n.Type, match))
 	}
 	if len(all) == 0 {
 		return "none"

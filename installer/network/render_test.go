@@ -43,9 +43,9 @@ func show(files []File) string {
 }
 
 var nics = []hardware.NIC{
-	{Name: "enp1s0", Type: "ethernet", MAC: "dc:a6:32:00:00:01"},
-	{Name: "enp2s0", Type: "ethernet", MAC: "dc:a6:32:00:00:02"},
-	{Name: "wlp3s0", Type: "wifi", MAC: "5c:e0:c5:00:00:03"},
+	{Name: "enp1s0", Type: "ethernet", MAC: "dc:a6:32:00:00:01", Path: "pci-0000:01:00.0", Driver: "igc"},
+	{Name: "enp2s0", Type: "ethernet", MAC: "dc:a6:32:00:00:02", Path: "pci-0000:02:00.0", Driver: "igc"},
+	{Name: "wlp3s0", Type: "wifi", MAC: "5c:e0:c5:00:00:03", Path: "pci-0000:03:00.0", Driver: "iwlwifi"},
 }
 
 const (
@@ -55,7 +55,7 @@ const (
 )
 
 func TestRender(t *testing.T) {
-	for _, name := range []string{"nothing-said", "offline", "fixed", "vlans", "wifi", "enterprise", "wireguard", "proxy", "several"} {
+	for _, name := range []string{"nothing-said", "offline", "fixed", "vlans", "wifi", "enterprise", "wireguard", "proxy", "several", "matched"} {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 			if err != nil {
@@ -108,6 +108,9 @@ func TestRefuses(t *testing.T) {
 		{"no card fits", `network: {links: [{name: up, match: {mac: "00:11:22:33:44:55"}}]}`, "this machine has no ethernet (00:11:22:33:44:55) card that fits"},
 		{"no radio", `network: {links: [{name: hall, match: {mac: "dc:a6:32:*"}, wifi: {ssid: x, security: open}}]}`, "no wifi (dc:a6:32:*) card"},
 		{"a fixed address on two cards", `network: {links: [{name: up, addresses: [10.0.0.2/24]}]}`, "fits 2 cards"},
+		{"no card there", `network: {links: [{name: up, match: {path: "pci-0000:03:00.0", driver: igc}}]}`,
+			"this machine has no ethernet (pci-0000:03:00.0, igc) card that fits; correct match, or plug the card in; the machine has enp1s0 (ethernet, dc:a6:32:00:00:01, pci-0000:01:00.0, igc)"},
+		{"a fixed address on a driver's two cards", `network: {links: [{name: up, match: {driver: igc}, addresses: [10.0.0.2/24]}]}`, "choose one with match.mac or match.path"},
 		{"a VLAN on two cards", `network: {links: [{name: up, vlan: 5}]}`, "fits 2 cards"},
 		{"a VLAN named as a card", `network: {links: [{name: enp2s0, match: {mac: "dc:a6:32:00:00:01"}, vlan: 5}]}`, "this name is taken"},
 	} {
@@ -117,6 +120,31 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestPlaces: whatever a match adds to another one, it comes before it, and no two kinds of
+// match are in one place: networkd takes the first file that fits.
+func TestPlaces(t *testing.T) {
+	var all []preseed.LinkMatch
+	for _, mac := range []preseed.MACPattern{"", "dc:a6:32:*", "dc:a6:32:00:00:01"} {
+		for _, path := range []string{"", "pci-0000:01:00.0"} {
+			for _, driver := range []string{"", "igc"} {
+				all = append(all, preseed.LinkMatch{MAC: mac, Path: path, Driver: driver})
+			}
+		}
+	}
+	adds := func(a, b preseed.LinkMatch) bool { // to b
+		return strings.HasPrefix(string(a.MAC), strings.TrimSuffix(string(b.MAC), "*")) &&
+			strings.HasPrefix(a.Path, b.Path) && strings.HasPrefix(a.Driver, b.Driver)
+	}
+	for i, a := range all {
+		for j, b := range all {
+			first, second := (&card{match: a}).place(), (&card{match: b}).place()
+			if i != j && (first == second || adds(a, b) && first > second) {
+				t.Errorf("%q has the place %d, %q has %d", a, first, b, second)
+			}
+		}
 	}
 }
 

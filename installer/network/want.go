@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 
 	"github.com/stek-edge/stek/installer/hardware"
@@ -30,7 +29,7 @@ func Want(n preseed.Network, nics []hardware.NIC) (probe.Want, error) {
 	for _, c := range cards {
 		for _, l := range c.links {
 			links = append(links, l)
-			at[l.Name] = c.interfaces(l, nics)
+			at[l.Name] = c.interfaces(l)
 		}
 	}
 	for _, l := range byPriority(links) {
@@ -84,20 +83,16 @@ func Recall(text json.RawMessage) (preseed.Network, error) {
 }
 
 // interfaces are the names in the kernel of the cards that a link uses.
-func (c *card) interfaces(l ranked, nics []hardware.NIC) []string {
+func (c *card) interfaces(l ranked) []string {
 	switch {
 	case l.VLAN != 0:
 		return []string{l.Name}
-	case c.kind == preseed.Wireless:
+	case c.match.Type == preseed.Wireless:
 		return []string{fmt.Sprintf("wifi%d", c.index)}
 	}
 	var names []string
-	for _, nic := range nics {
-		for _, mac := range c.macs {
-			if parsed, err := net.ParseMAC(nic.MAC); err == nil && parsed.String() == mac {
-				names = append(names, nic.Name)
-			}
-		}
+	for _, nic := range c.nics {
+		names = append(names, nic.Name)
 	}
 	return names
 }

@@ -64,6 +64,15 @@ func TestWantTime(t *testing.T) {
 	}
 }
 
+// TestWantMatched: cards are found by where they are plugged in and by their driver.
+func TestWantMatched(t *testing.T) {
+	n := answers(t, `network: {links: [{name: rest, match: {driver: igc}}, {name: up, match: {path: "pci-0000:02:00.0"}}]}`)
+	w, err := Want(n, nics)
+	if err != nil || len(w.Links) != 2 || w.Links[0].Interface != "enp1s0" || w.Links[1].Interface != "enp2s0" {
+		t.Errorf("got %+v, %v", w.Links, err)
+	}
+}
+
 func TestWantNothingSaid(t *testing.T) {
 	w, err := Want(answers(t, "network: {}"), nics)
 	if err != nil || len(w.Links) != 2 || !w.Links[1].DHCP || w.Links[1].Interface != "enp2s0" {

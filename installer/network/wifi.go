@@ -17,11 +17,11 @@ func (c *card) radio(n preseed.Network) []File {
 	rename := &ini{}
 	rename.section("Match")
 	rename.set("Type", "wlan")
-	c.matchMAC(rename)
+	c.which(rename)
 	rename.section("Link")
 	rename.set("Name", name)
 	files := []File{
-		rename.file(path.Join(networkdDir, fmt.Sprintf("%d-stek-%s.link", 10*(c.width()+1), name))),
+		rename.file(path.Join(networkdDir, fmt.Sprintf("%02d-stek-%s.link", c.place(), name))),
 		{Path: path.Join(unitDir, "sys-subsystem-net-devices-"+name+".device.wants", "wpa_supplicant@"+name+".service"),
 			Link: "/usr/lib/systemd/system/wpa_supplicant@.service"},
 		c.supplicant(name, n.Country),

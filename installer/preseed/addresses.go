@@ -113,6 +113,30 @@ func checkMACPattern(value string) *problem {
 	return nil
 }
 
+// cardWord is what paths and drivers of cards are made of. systemd-networkd reads both as
+// patterns with blanks between them, so that no sign of those may be in one.
+var cardWord = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z:._@+-]*$`)
+
+// checkCardPath judges where a card is plugged in.
+func checkCardPath(value string) *problem {
+	const form = "write it as pci-0000:02:00.0 or pci-0000:00:14.0-usb-0:2:1.0"
+	if !cardWord.MatchString(value) {
+		return bad(quote(value)+" is no path of a card", form)
+	}
+	if !strings.Contains(value, "-") {
+		return bad(quote(value)+" does not say which bus it is on", form)
+	}
+	return nil
+}
+
+// checkDriver judges the name of a card's driver.
+func checkDriver(value string) *problem {
+	if !cardWord.MatchString(value) {
+		return bad(quote(value)+" is no name of a driver", "write it as igc or virtio_net")
+	}
+	return nil
+}
+
 // checkMAC judges one whole MAC address.
 func checkMAC(value string) *problem {
 	if strings.HasSuffix(value, "*") {

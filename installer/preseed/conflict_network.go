@@ -19,7 +19,11 @@ func networkConflicts(n *Network, add addConflict) {
 			}
 		}
 	}
-	names, uses := map[string]int{}, map[string]int{}
+	type use struct {
+		card LinkMatch
+		vlan int
+	}
+	names, uses := map[string]int{}, map[use]int{}
 	owners := map[netip.Addr]string{}
 	for i, link := range n.Links {
 		at := numbered("network.links", i)
@@ -28,11 +32,11 @@ func networkConflicts(n *Network, add addConflict) {
 		} else {
 			names[link.Name] = i
 		}
-		if use := fmt.Sprintf("%s %s %d", link.Type(), link.Match.MAC, link.VLAN); link.WiFi == nil {
-			if first, twice := uses[use]; twice {
-				add(at, fmt.Sprintf("takes the same card as %s", numbered("network.links", first)), "tell them apart by match.mac, or by vlan", at+".match", at+".vlan")
+		if of := (use{link.Card(), link.VLAN}); link.WiFi == nil {
+			if first, twice := uses[of]; twice {
+				add(at, fmt.Sprintf("takes the same card as %s", numbered("network.links", first)), "tell them apart by match.mac or match.path, or by vlan", at+".match", at+".vlan")
 			} else {
-				uses[use] = i
+				uses[of] = i
 			}
 		}
 		linkConflicts(at, link, add)

@@ -43,6 +43,10 @@ type Link struct {
 type LinkMatch struct {
 	Type LinkType   `yaml:"type" json:"type,omitempty"` // see Link.Type
 	MAC  MACPattern `yaml:"mac" json:"mac,omitempty"`
+	// Path is where the card is plugged in, as udev's ID_PATH has it, so that a card that
+	// replaces another one there is the link's too: pci-0000:02:00.0.
+	Path   string `yaml:"path" json:"path,omitempty"`
+	Driver string `yaml:"driver" json:"driver,omitempty"` // the kernel's driver of the card, as udev's ID_NET_DRIVER has it
 }
 
 // LinkType is a kind of card.
@@ -86,9 +90,29 @@ func (l Link) Metric() int {
 	return l.Priority
 }
 
-// Fits tells whether a card of a kind and address can be the link's.
-func (l Link) Fits(kind LinkType, mac net.HardwareAddr) bool {
-	return kind == l.Type() && (l.Match.MAC == "" || l.Match.MAC.Match(mac))
+// Card is which card the link needs: its match, with the kind filled in.
+func (l Link) Card() LinkMatch {
+	match := l.Match
+	match.Type = l.Type()
+	return match
+}
+
+// Card is what a machine tells of one of its cards.
+type Card struct {
+	Type         LinkType
+	MAC          net.HardwareAddr
+	Path, Driver string
+}
+
+// Fits tells whether a card is one of those that are meant.
+func (m LinkMatch) Fits(c Card) bool {
+	return (m.Type == "" || m.Type == c.Type) && (m.MAC == "" || m.MAC.Match(c.MAC)) &&
+		(m.Path == "" || m.Path == c.Path) && (m.Driver == "" || m.Driver == c.Driver)
+}
+
+// String lists what a card must have besides its kind; "" is any card.
+func (m LinkMatch) String() string {
+	return strings.Join(slices.DeleteFunc([]string{string(m.MAC), m.Path, m.Driver}, func(w string) bool { return w == "" }), ", ")
 }
 
 // MACPattern is a MAC address, or the beginning of one: whole octets and then *.
