@@ -118,8 +118,8 @@ func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
 	for _, address := range l.Addresses {
 		parts = append(parts, address.String())
 	}
-	if l.Gateway.IsValid() {
-		parts = append(parts, "gateway "+l.Gateway.String())
+	for _, gateway := range l.Gateways {
+		parts = append(parts, "gateway "+gateway.String())
 	}
 	if l.UsesDHCP() {
 		parts = append(parts, "addresses by DHCP")

@@ -157,9 +157,9 @@ func addresses(b *ini, l ranked, tagged []ranked) {
 		b.section("Network")
 		vlans(b, tagged)
 	}
-	if l.Gateway.IsValid() {
+	for _, gateway := range l.Gateways {
 		b.section("Route")
-		b.set("Gateway", l.Gateway)
+		b.set("Gateway", gateway)
 		b.set("Metric", l.metric)
 	}
 }

@@ -98,7 +98,7 @@ func (c *card) interfaces(l ranked) []string {
 }
 
 func wanted(l preseed.Link, name string, several bool) probe.Link {
-	w := probe.Link{Name: l.Name, Interface: name, DHCP: l.UsesDHCP(), Addresses: l.Addresses, Gateway: l.Gateway, DNS: l.DNS}
+	w := probe.Link{Name: l.Name, Interface: name, DHCP: l.UsesDHCP(), Addresses: l.Addresses, Gateway: l.Gateways.First(), DNS: l.DNS}
 	if several {
 		w.Name += " (" + name + ")"
 	}

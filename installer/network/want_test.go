@@ -64,6 +64,23 @@ func TestWantTime(t *testing.T) {
 	}
 }
 
+// TestWantGateway: the test follows IPv4 where there are two ways out.
+func TestWantGateway(t *testing.T) {
+	for gateway, want := range map[string]string{`["fd00::1", 10.0.0.1]`: "10.0.0.1", `"fd00::1"`: "fd00::1", "10.0.0.1": "10.0.0.1"} {
+		n := answers(t, `network: {links: [{name: up, match: {mac: "dc:a6:32:00:00:01"}, addresses: [10.0.0.2/24, "fd00::2/64"], gateway: `+gateway+`}]}`)
+		text, err := Remember(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err = Recall(text); err != nil {
+			t.Fatal(err)
+		}
+		if w, err := Want(n, nics); err != nil || w.Links[0].Gateway.String() != want {
+			t.Errorf("%s: got %v, %v", gateway, w.Links, err)
+		}
+	}
+}
+
 // TestWantMatched: cards are found by where they are plugged in and by their driver.
 func TestWantMatched(t *testing.T) {
 	n := answers(t, `network: {links: [{name: rest, match: {driver: igc}}, {name: up, match: {path: "pci-0000:02:00.0"}}]}`)

@@ -19,6 +19,9 @@ func expected(key *Key) string {
 	case Items:
 		return "a list of sections"
 	case List:
+		if key.Single {
+			return "text, or a list of it"
+		}
 		return "a list"
 	case Pairs:
 		return "a section of names and values"
@@ -58,7 +61,7 @@ func (d *decoder) wrongType(at position, key *Key, shown string, node ast.Node) 
 		remedy = "write it without quotes"
 	case key.Type == List && len(key.Values) > 0 && plain != "":
 		remedy = fmt.Sprintf("write it as [%s]", clip(plain))
-	case key.Type == List && plain != "":
+	case key.Type == List && plain != "" && !key.Single:
 		remedy = "put it in [ ], or on a line of its own after a dash"
 	case (key.Type == Section || key.Type == Pairs) && found == formList:
 		remedy = "write key: value, without dashes or [ ]"

@@ -67,18 +67,7 @@ func linkConflicts(at string, link Link, add addConflict) {
 	if len(link.Addresses) == 0 && link.DHCP != nil && !*link.DHCP {
 		add(at+".dhcp", "false, and no addresses are given", "write addresses, or take dhcp out", at+".addresses")
 	}
-	if gateway := link.Gateway; gateway.IsValid() && !gateway.IsLinkLocalUnicast() {
-		within := func(p netip.Prefix) bool { return p.Masked().Contains(gateway) }
-		own := func(p netip.Prefix) bool { return p.Addr() == gateway }
-		switch {
-		case len(link.Addresses) == 0:
-			add(at+".gateway", "a gateway without addresses; DHCP brings its own", "write addresses, or take the gateway out", at+".addresses")
-		case slices.ContainsFunc(link.Addresses, own):
-			add(at+".gateway", fmt.Sprintf("%s is the address of the box itself", gateway), "write the address of the router", at+".addresses")
-		case !slices.ContainsFunc(link.Addresses, within):
-			add(at+".gateway", fmt.Sprintf("%s is outside the subnet %s", gateway, oneOf(subnets(link.Addresses))), "a gateway is reached directly: correct it, or the length of the subnet", at+".addresses")
-		}
-	}
+	gatewayConflicts(at, link, add)
 	if link.WiFi == nil {
 		if link.Match.Type == Wireless {
 			add(at+".match.type", "wifi, but the link has no wifi section", "write wifi: {ssid: …, security: …}", at+".wifi")
@@ -92,6 +81,39 @@ func linkConflicts(at string, link Link, add addConflict) {
 		add(at+".vlan", "a wireless network has no VLAN of its own here", "take vlan out: the access point decides", at+".wifi")
 	}
 	wifiConflicts(at+".wifi", link.WiFi, add)
+}
+
+// gatewayConflicts compares the gateways of a link with its addresses. One that is
+// link-local is reached in any case.
+func gatewayConflicts(at string, link Link, add addConflict) {
+	conflict := func(message, remedy string) { add(at+".gateway", message, remedy, at+".addresses") }
+	given := map[bool]bool{} // by whether it is of IPv4
+	for _, gateway := range link.Gateways {
+		of := slices.DeleteFunc(slices.Clone(link.Addresses), func(p netip.Prefix) bool { return p.Addr().Is4() != gateway.Is4() })
+		within := func(p netip.Prefix) bool { return p.Masked().Contains(gateway) }
+		own := func(p netip.Prefix) bool { return p.Addr() == gateway }
+		switch {
+		case given[gateway.Is4()]:
+			conflict(fmt.Sprintf("%s is a second gateway of %s", gateway, family(gateway)), "a link has one of each family: take one of them out")
+		case gateway.IsLinkLocalUnicast():
+		case len(link.Addresses) == 0:
+			conflict("a gateway without addresses; DHCP brings its own", "write addresses, or take the gateway out")
+		case len(of) == 0:
+			conflict(fmt.Sprintf("%s is a gateway of %s, and the link has no such address", gateway, family(gateway)), "write one, or take the gateway out")
+		case slices.ContainsFunc(of, own):
+			conflict(fmt.Sprintf("%s is the address of the box itself", gateway), "write the address of the router")
+		case !slices.ContainsFunc(of, within):
+			conflict(fmt.Sprintf("%s is outside the subnet %s", gateway, oneOf(subnets(of))), "a gateway is reached directly: correct it, or the length of the subnet")
+		}
+		given[gateway.Is4()] = true
+	}
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 func subnets(addresses []netip.Prefix) []string {

@@ -86,7 +86,11 @@ func (d *decoder) value(node ast.Node, keyAt position, key *Key, shown string, f
 		}
 		d.items(node, at, key, shown, field)
 	case List:
-		d.list(node, key, shown, field)
+		if !key.Single || form != formText {
+			d.list(node, key, shown, field)
+		} else if text := scalar(node); d.good(at, key, shown, key.rule, text) {
+			setList(field, []string{text})
+		}
 	case Pairs:
 		d.pairs(node, key, shown, field)
 	default:

@@ -35,6 +35,7 @@ type Key struct {
 	Later       []string // those of Values that this version does not carry out
 	Min, Max    int64    // bounds of a Number, when Max is not 0
 	Lines       bool     // a text of several lines
+	Single      bool     // a List whose only entry may be written as a text
 	Required    bool     // wherever its section is given
 	Secret      bool     // the value never shows in messages or in a replay file; secret:NAME is taken
 	Built       bool     // this version carries it out, see notBuilt

@@ -1,6 +1,7 @@
 package preseed
 
 import (
+	"encoding/json"
 	"net"
 	"net/netip"
 	"slices"
@@ -30,12 +31,44 @@ type Link struct {
 	Match     LinkMatch      `yaml:"match" json:"match,omitzero"`
 	DHCP      *bool          `yaml:"dhcp" json:"dhcp,omitempty"`           // see UsesDHCP
 	Addresses []netip.Prefix `yaml:"addresses" json:"addresses,omitempty"` // own addresses, each with the length of its subnet
-	Gateway   netip.Addr     `yaml:"gateway" json:"gateway,omitzero"`      // inside one of the subnets, or link-local
+	Gateways  Gateways       `yaml:"gateway" json:"gateway,omitempty"`     // inside one of the subnets, or link-local; one of each family
 	DNS       []netip.Addr   `yaml:"dns" json:"dns,omitempty"`             // beside those that DHCP names
 	VLAN      int            `yaml:"vlan" json:"vlan,omitempty"`           // 1 to 4094; 0: untagged
 	MTU       int            `yaml:"mtu" json:"mtu,omitempty"`             // bytes; 0: the kernel's
 	Priority  int            `yaml:"priority" json:"priority,omitempty"`   // 1 to 1000, the lower is preferred; 0: not said, see DefaultPriority
 	WiFi      *WiFi          `yaml:"wifi" json:"wifi,omitempty"`           // nil: a cable
+}
+
+// Gateways are routers to other networks. JSON has a single one as the file does: as a text.
+type Gateways []netip.Addr
+
+// First is the one of IPv4, and without that any; the zero address when there is none.
+func (g Gateways) First() netip.Addr {
+	var first netip.Addr
+	for _, a := range g {
+		if !first.IsValid() || a.Is4() {
+			first = a
+		}
+	}
+	return first
+}
+
+// MarshalJSON writes a single address as a text.
+func (g Gateways) MarshalJSON() ([]byte, error) {
+	if len(g) == 1 {
+		return json.Marshal(g[0])
+	}
+	return json.Marshal([]netip.Addr(g))
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (g *Gateways) UnmarshalJSON(text []byte) error {
+	var one netip.Addr
+	if err := json.Unmarshal(text, &one); err == nil && one.IsValid() {
+		*g = Gateways{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]netip.Addr)(g))
 }
 
 // LinkMatch selects the card of a link. Every given field must fit; none given is

@@ -80,6 +80,9 @@ func (r *replay) key(at reflect.Value, key *Key, shown string) []string {
 	lines := []string{head}
 	switch key.Type {
 	case List:
+		if key.Single && len(values) == 1 {
+			return []string{head + " " + yamlText(values[0].text)}
+		}
 		for _, v := range values {
 			lines = append(lines, "  - "+yamlText(v.text))
 		}

@@ -45,6 +45,23 @@ func TestExpand(t *testing.T) {
 	}
 }
 
+// TestGatewaysJSON: a node reads what it kept when a link had a single gateway.
+func TestGatewaysJSON(t *testing.T) {
+	for _, text := range []string{`{"name":"up","gateway":"10.0.0.1"}`, `{"name":"up","gateway":["10.0.0.1","fd00::1"]}`, `{"name":"up"}`} {
+		var l Link
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := json.Marshal(l); err != nil || string(got) != text {
+			t.Errorf("%s became %s, %v", text, got, err)
+		}
+	}
+	var l Link
+	if err := json.Unmarshal([]byte(`{"gateway":"router"}`), &l); err == nil {
+		t.Errorf("got %v", l.Gateways)
+	}
+}
+
 func (f Facts) without(string) Facts { f.Site = ""; return f }
 
 func TestBytes(t *testing.T) {

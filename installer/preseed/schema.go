@@ -79,7 +79,11 @@ func formSchema(key *Key) object {
 	case Items:
 		return object{"type": "array", "items": sectionSchema(key.below(), key.Path != "boxes")}
 	case List:
-		return object{"type": "array", "items": text, "uniqueItems": true}
+		list := object{"type": "array", "items": text, "uniqueItems": true}
+		if key.Single {
+			return object{"anyOf": []object{text, list}}
+		}
+		return list
 	case Pairs:
 		return object{"type": "object", "additionalProperties": object{"type": "string"}}
 	case Switch:

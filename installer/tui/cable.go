@@ -32,7 +32,7 @@ var oneCable = way{id: "cable",
 		return append(rows,
 			keyed(st, link+".vlan", st.t("cable.vlan")),
 			listed(st, link+".addresses", st.t("cable.addresses")),
-			keyed(st, link+".gateway", st.t("cable.gateway")),
+			listed(st, link+".gateway", st.t("cable.gateway")),
 			listed(st, link+".dns", st.t("cable.dns")))
 	},
 }
