@@ -7,9 +7,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +40,9 @@ func TestFullOffline(t *testing.T) {
 		time.Sleep(5 * time.Second)
 	}
 	must(t, box.PowerCut())
-	said := packetsFrom(t, heard, boxMAC)
+	said := framesBut(t, heard, emulator...)
 	if len(said) != 0 {
-		t.Errorf("the box sent %d packets; the first: % x", len(said), said[0])
+		t.Errorf("the box sent %d frames; the first: % x", len(said), said[0])
 	}
 }
 
@@ -75,11 +75,14 @@ func TestFullFixedAddress(t *testing.T) {
 	}
 }
 
-// packetsFrom reads a capture (pcap-savefile(5)) and gives the frames with that sender.
-func packetsFrom(t *testing.T, file, mac string) (frames [][]byte) {
+// emulator are how the hardware addresses begin that a UserNetwork itself sends from: two
+// octets, and the end of its IPv4 (10.0.2.) or IPv6 address (of fe80::2 and fec0::).
+var emulator = [][]byte{{0x52, 0x55, 10, 0, 2}, {0x52, 0x56, 0, 0, 0}}
+
+// framesBut reads a capture (pcap-savefile(5)) and gives the frames whose sender's address
+// does not begin in one of these ways.
+func framesBut(t *testing.T, file string, senders ...[]byte) (frames [][]byte) {
 	t.Helper()
-	sender, err := net.ParseMAC(mac)
-	must(t, err)
 	f, err := os.Open(file)
 	must(t, err)
 	defer f.Close()
@@ -94,7 +97,8 @@ func packetsFrom(t *testing.T, file, mac string) (frames [][]byte) {
 		if _, err := io.ReadFull(f, frame); err != nil {
 			return frames
 		}
-		if len(frame) > 12 && bytes.Equal(frame[6:12], sender) {
+		known := func(sender []byte) bool { return len(frame) > 12 && bytes.HasPrefix(frame[6:12], sender) }
+		if !slices.ContainsFunc(senders, known) {
 			frames = append(frames, frame)
 		}
 	}
