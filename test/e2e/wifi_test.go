@@ -110,8 +110,8 @@ func (b *testBox) onRadio(t *testing.T, when, network string, within time.Durati
 		b.run(t, "journalctl --no-pager -b -u systemd-networkd -u 'wpa_supplicant*' | tail -60"))
 }
 
-// hides: a secret of the network is in no log, no list of processes, no environment and no
-// file that others than root may read.
+// hides: a secret of the network is in no log, no list of processes, no environment, no
+// file that others than root may read, and no report.
 func (b *testBox) hides(t *testing.T, secret string) {
 	t.Helper()
 	b.hidesIn(t, secret, append(everywhere, environments)...)
@@ -123,6 +123,7 @@ func (b *testBox) hidesIn(t *testing.T, secret string, places ...string) {
 	b.run(t, "umask 077; echo '"+secret+"' > /root/secret")
 	defer b.run(t, "rm /root/secret")
 	b.nowhere(t, "/root/secret", places...)
+	b.notReported(t, secret)
 }
 
 // nowhere: what a file holds is in none of the places.
