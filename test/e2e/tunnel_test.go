@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,8 +31,9 @@ func mustReach(t *testing.T, o *lan.Office, when string, within time.Duration) {
 
 // TestFullTunnel: an installed box has its tunnel at its first start, with a key that it
 // made itself; the cluster knows it by the tunnel's address; both sides may start again in
-// any order; and a configuration that cuts the office off returns to the one before by
-// itself, after its time and over a restart.
+// any order; a configuration that cuts the office off returns to the one before by itself,
+// after its time and over a restart; and no clock that begins in 1970 or 2099 keeps the box
+// from its office.
 func TestFullTunnel(t *testing.T) {
 	ctx := t.Context()
 	hub := lan.NewOffice(t, "10.77.0.1", "10.77.0.7")
@@ -111,6 +113,44 @@ func TestFullTunnel(t *testing.T) {
 	if now := box.publicKey(t); now != hub.Box {
 		t.Error("the box has another key than before")
 	}
+
+	// The office stays up: it refuses a box whose time is before the last one that it saw.
+	for _, year := range []int{1970, 2099} {
+		box = box.startsIn(t, hub, year)
+	}
+}
+
+// startsIn cuts the power, and starts the box with a clock in January of that year: it comes
+// up all the same, its office takes it, and its time is one that can be.
+func (b *testBox) startsIn(t *testing.T, hub *lan.Office, year int) *testBox {
+	t.Helper()
+	ctx := t.Context()
+	// Written down now, and not within ten minutes: a handshake since then would be refused
+	// for as long.
+	before := b.seconds(t, "stek clock save; date +%s")
+	must(t, b.PowerCut())
+	m := b.site.WithoutStick()
+	m.RTC = time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+	box := powerOn(t, b.site, m)
+	when := fmt.Sprintf("the clock begins in %d", year)
+	phase(t, "Ready, "+when, func() (vm.Match, error) { return box.WaitReady(ctx) })
+	mustReach(t, hub, when, 2*time.Minute)
+	must(t, box.LogIn(ctx))
+	if now := box.seconds(t, "date +%s"); now < before || now > time.Now().Add(time.Minute).Unix() {
+		t.Errorf("%s: before the power went it was %s, now it is %s", when, time.Unix(before, 0), time.Unix(now, 0))
+	}
+	if began := box.run(t, "journalctl -k -b | grep 'setting system clock to' || true"); !strings.Contains(began, fmt.Sprintf("to %d-01-01", year)) {
+		t.Errorf("%s: the kernel says %s", when, began)
+	}
+	return box
+}
+
+// seconds runs a command that prints a time in seconds since 1970.
+func (b *testBox) seconds(t *testing.T, command string) int64 {
+	t.Helper()
+	at, err := strconv.ParseInt(strings.TrimSpace(b.run(t, command)), 10, 64)
+	must(t, err)
+	return at
 }
 
 func (b *testBox) expectKey(t *testing.T) (vm.Match, error) {
