@@ -26,6 +26,9 @@
 //     wpa_supplicant and the proxy's login are in files of mode 0600.
 //   - Nothing waits for a network: a server without one becomes Ready, and so does an agent
 //     whose server has once given it credentials.
+//   - Links stand in for each other by the metrics of their routes: one gives way when its
+//     carrier goes, and keeps the traffic when only what lies behind its gateway does, until
+//     somebody unplugs it or applies a network in which another link has the lower priority.
 //   - The tunnel never takes all traffic (package preseed refuses that): a time server
 //     must stay reachable outside it, since WireGuard refuses a clock that went backwards.
 //
