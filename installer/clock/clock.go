@@ -4,8 +4,9 @@
 // date the image bears, the time that the box last wrote down, and the newest
 // NotBefore of its own certificates. A box that starts in 1970 is therefore only as
 // late as it was long switched off, its cluster starts, and its WireGuard peers,
-// which refuse a time before the last one they saw, accept it. A clock that says
-// 2099 is not believed either: it falls back to the same floor.
+// which refuse a time before the last one they saw, accept it, at the latest after the
+// minutes between what was written down and the power cut. A clock that says 2099 is not
+// believed either: it falls back to the same floor.
 //
 // A clock can be wrong and still possible: one that says 2040 has its time written down,
 // and certificates are made from it. Once a time server has set the clock (the kernel then
