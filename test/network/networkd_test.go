@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func newBox(t *testing.T, cards ...*lan.Card) *box {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.nics = append(b.nics, hardware.NIC{Name: c.Name, Type: "ethernet", MAC: card.HardwareAddr.String()})
+		b.nics = append(b.nics, hardware.NIC{Name: c.Name, Type: "ethernet", MAC: card.HardwareAddr.String(), Driver: "veth"})
 	}
 	b.env.Resolv = filepath.Join(t.TempDir(), "none")
 	b.env.Carrier, b.env.Address, b.env.Offers, b.env.Answer = 2*time.Second, 8*time.Second, time.Second, 300*time.Millisecond
@@ -146,6 +147,33 @@ func TestFixed(t *testing.T) {
 	c := b.config(fixed)
 	b.install(c)
 	b.works(c)
+}
+
+// TestBothFamilies: a card that is found by its driver has a way out by IPv4 and by IPv6.
+func TestBothFamilies(t *testing.T) {
+	_, card := site(t)
+	b := newBox(t, card)
+	c := b.config(`network:
+  links: [{name: uplink, match: {driver: veth}, addresses: [192.168.7.20/24, "fd00:7::20/64"], gateway: [192.168.7.1, "fd00:7::1"], dns: [192.168.7.1]}]
+`)
+	b.install(c)
+	b.works(c)
+	link, err := netlink.LinkByName(card.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := func() bool {
+		routes, err := netlink.RouteList(link, netlink.FAMILY_V6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(routes, func(r netlink.Route) bool { return r.Gw.Equal(net.ParseIP("fd00:7::1")) })
+	}
+	for deadline := time.Now().Add(10 * time.Second); !out(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("there is no way out by IPv6")
+		}
+	}
 }
 
 func TestNothingSaid(t *testing.T) {
