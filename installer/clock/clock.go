@@ -5,7 +5,7 @@
 // NotBefore of its own certificates. A box that starts in 1970 is therefore only as
 // late as it was long switched off, its cluster starts, and its WireGuard peers,
 // which refuse a time before the last one they saw, accept it, at the latest after the
-// minutes between what was written down and the power cut. A clock that says 2099 is not
+// minute between what was written down and the power cut. A clock that says 2099 is not
 // believed either: it falls back to the same floor.
 //
 // A clock can be wrong and still possible: one that says 2040 has its time written down,
@@ -15,8 +15,8 @@
 // begins long after the time that was written down no longer holds the floor.
 //
 // Decide is pure; setting and writing down are thin. The unit stek-clock sets the
-// clock at each start, before the keys are settled and k3s starts, and stek-clock-save
-// writes the time down every ten minutes. The installer sets it before it fetches answers,
+// clock at each start, before the tunnel is made, the keys are settled and k3s starts, and
+// stek-clock-save writes the time down every minute. The installer sets it before it fetches answers,
 // and after that by the server's certificate. The package must never ask a network: the
 // time service does that, and what it finds wins over the floor.
 //
