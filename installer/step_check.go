@@ -45,7 +45,7 @@ const stickRoom = 1 << 20
 func checkStick(esp string) error {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(esp, &fs); err != nil {
-		return on(TheStick, fmt.Errorf("asking for the free space of the stick: %w", err))
+		return unreadStick(fmt.Errorf("asking for its free space: %w", err))
 	}
 	if free := fs.Bavail * uint64(fs.Bsize); free < stickRoom {
 		return &Refusal{Status: StatusRefused, Message: fmt.Sprintf("the stick is full: %d KiB are free on its FAT partition and %d KiB are needed, for the recovery key and the report; nothing on any disk was changed", free>>10, stickRoom>>10),
