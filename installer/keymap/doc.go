@@ -15,6 +15,12 @@
 // one that has no Enter is refused. The package must never keep a box from asking: who
 // calls it says what is wrong and goes on with the layout that is there.
 //
+// The built-in layout has no file. Who may change his mind calls Use, which keeps the
+// kernel's own tables in memory, under /run, before it changes them for the first time.
+//
 //	k, err := keymap.Parse(data)
 //	err = k.Load()
+//	…
+//	err = keymap.Use(keymap.Dir, "de")
+//	err = keymap.Use(keymap.Dir, "us") // as before
 package keymap
