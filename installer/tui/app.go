@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -124,22 +125,34 @@ func (a *app) open(at int) {
 	if a.page().id == "review" && a.st.beginsAlone() {
 		a.st.left = countdown
 	}
-	a.refresh()
+	a.show()
 	a.goTo(a.first())
 }
 
 // over lays something over the page, or takes it away.
 func (a *app) over(o overlay) {
 	a.overlay, a.top = o, 0
-	a.refresh()
+	a.show()
 	a.goTo(a.first())
 }
 
-// refresh makes the rows anew after something changed.
+// show makes the rows of the page.
+func (a *app) show() { a.rows, a.unfocused = a.page().rows(a.st), nil }
+
+// refresh makes the rows anew after something changed. The focus stays on its row, wherever
+// that is now: somebody may be typing there.
 func (a *app) refresh() {
-	a.rows, a.unfocused = a.page().rows(a.st), nil
-	if a.focus >= len(a.rows) || !a.rows[a.focus].takesFocus() {
-		a.focus = a.first()
+	before := a.focus
+	id := a.rows[before].id
+	a.show()
+	at := slices.IndexFunc(a.rows, func(r row) bool { return r.id == id && r.takesFocus() })
+	switch {
+	case at == before:
+	case at >= 0:
+		a.focus = at
+		a.intoSight()
+	default:
+		a.goTo(a.first())
 	}
 }
 

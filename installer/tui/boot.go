@@ -20,7 +20,7 @@ func boot(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("boot.text")}, keep, enrol}
 	if st.draft.one(path) == "enrol" {
 		if key, known := preseed.Lookup("boot.microsoft-keys"); known && key.Built {
-			rows = append(rows, row{kind: check, text: st.t("boot.microsoft"), note: st.t("boot.microsoft.note"), on: st.draft.one("boot.microsoft-keys") != "false", do: func(st *state) action {
+			rows = append(rows, row{kind: check, id: "boot.microsoft-keys", text: st.t("boot.microsoft"), note: st.t("boot.microsoft.note"), on: st.draft.one("boot.microsoft-keys") != "false", do: func(st *state) action {
 				if st.draft.one("boot.microsoft-keys") != "false" {
 					st.draft.set("boot.microsoft-keys", "false")
 				} else {

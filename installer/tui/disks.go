@@ -14,7 +14,7 @@ func disks(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("disk.text")}}
 	chosen := false
 	for _, c := range disk.Choices(st.Inventory) {
-		r := row{kind: option, text: disk.Describe(c.Disk), note: onIt(st, c.Disk)}
+		r := row{kind: option, id: "disk=" + c.Disk.Path, text: disk.Describe(c.Disk), note: onIt(st, c.Disk)}
 		switch {
 		case len(c.Reasons) > 0:
 			r.barred, r.note = true, strings.Join(c.Why, "; ")
@@ -36,7 +36,7 @@ func disks(st *state) []row {
 	}
 	rows = append(rows, ahead)
 	if st.Look != nil {
-		rows = append(rows, row{kind: button, text: st.t("disk.look"), do: func(*state) action { return lookAgain }})
+		rows = append(rows, row{kind: button, id: "look", text: st.t("disk.look"), do: func(*state) action { return lookAgain }})
 	}
 	return rows
 }

@@ -16,7 +16,7 @@ func (st *state) ending() string {
 
 // done says how it ended. After a failure every answer is still there.
 func done(st *state) []row {
-	end := row{kind: button, text: st.t("end"), do: func(*state) action { return leave }}
+	end := row{kind: button, id: "end", text: st.t("end"), do: func(*state) action { return leave }}
 	if st.outcome == nil {
 		rows := []row{{kind: finding, light: installer.Green, text: st.t("done.text")}}
 		if p, _, err := st.plan(); err == nil {
@@ -32,10 +32,10 @@ func done(st *state) []row {
 	rows := []row{
 		{kind: finding, light: installer.Red, text: message, note: remedy},
 		{kind: paragraph, text: strings.TrimSpace(st.t("failed.text") + " " + st.reported())},
-		{kind: button, text: st.t("retry"), do: func(*state) action { return begin }},
-		{kind: button, text: st.t("change"), do: func(*state) action { return back }},
+		{kind: button, id: "retry", text: st.t("retry"), do: func(*state) action { return begin }},
+		{kind: button, id: "change", text: st.t("change"), do: func(*state) action { return back }},
 	}
-	return append(st.savable(rows, row{kind: button, text: st.t("save"), do: func(*state) action { return save }}), end)
+	return append(st.savable(rows, row{kind: button, id: "save", text: st.t("save"), do: func(*state) action { return save }}), end)
 }
 
 // reported says where the report is.

@@ -14,7 +14,7 @@ func encryption(st *state) []row {
 		a = preseed.Defaults(&preseed.Answers{})
 	}
 	for _, m := range installer.Abilities(a, st.Inventory) {
-		r := row{kind: check, text: m.Method + ": " + m.Words, on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
+		r := row{kind: check, id: "encryption.unlock=" + m.Method, text: m.Method + ": " + m.Words, on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
 			do: func(st *state) action {
 				st.draft.toggle("encryption.unlock", m.Method)
 				if !st.draft.has("encryption.unlock", "tpm2") {
@@ -34,7 +34,7 @@ func encryption(st *state) []row {
 		rows = append(rows, newSecret(st, method, vault.MinPassphrase)...)
 	}
 	rows = append(rows, row{kind: heading, text: st.t("recovery")}, row{kind: paragraph, text: st.t("recovery.text")},
-		row{kind: check, text: st.t("recovery.show"), on: st.draft.one("encryption.recovery.show") == "true", do: func(st *state) action {
+		row{kind: check, id: "encryption.recovery.show", text: st.t("recovery.show"), on: st.draft.one("encryption.recovery.show") == "true", do: func(st *state) action {
 			flip(st, "encryption.recovery.show")
 			return stay
 		}},
@@ -45,7 +45,7 @@ func encryption(st *state) []row {
 // pin asks whether the TPM wants a PIN, and for the PIN.
 func pin(st *state) []row {
 	on := st.draft.one("encryption.tpm2.pin") != ""
-	rows := []row{{kind: check, text: st.t("pin"), note: st.t("pin.note"), on: on, do: func(st *state) action {
+	rows := []row{{kind: check, id: "encryption.tpm2.pin", text: st.t("pin"), note: st.t("pin.note"), on: on, do: func(st *state) action {
 		if on {
 			st.draft.set("encryption.tpm2.pin", "")
 		} else {

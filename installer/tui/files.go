@@ -27,16 +27,16 @@ func fromFile(st *state, path, label string, optional bool, endings ...string) [
 	have, files := st.draft.one(path), st.filesOf(endings...)
 	rows := []row{{kind: heading, text: label}}
 	if optional {
-		rows = append(rows, choice(st.t("file.no"), have == "", func(st *state) { st.draft.drop(path) }))
+		rows = append(rows, choice(path+"=", st.t("file.no"), have == "", func(st *state) { st.draft.drop(path) }))
 	}
 	found := have == ""
 	for _, f := range files {
 		found = found || f.Text == have
-		rows = append(rows, choice(f.Name, f.Text == have, func(st *state) { st.draft.set(path, f.Text) }))
+		rows = append(rows, choice(path+"="+f.Name, f.Name, f.Text == have, func(st *state) { st.draft.set(path, f.Text) }))
 	}
 	switch {
 	case !found:
-		rows = append(rows, choice(st.t("file.given"), true, func(*state) {}))
+		rows = append(rows, choice(path+"=given", st.t("file.given"), true, func(*state) {}))
 	case len(files) == 0:
 		rows = append(rows, row{kind: finding, light: installer.Yellow, text: st.t("file.none", strings.Join(endings, ", "))})
 	}
@@ -44,8 +44,8 @@ func fromFile(st *state, path, label string, optional bool, endings ...string) [
 }
 
 // choice is one of several that changes nothing but the answers.
-func choice(text string, on bool, do func(st *state)) row {
-	return row{kind: option, text: text, on: on, do: func(st *state) action {
+func choice(id, text string, on bool, do func(st *state)) row {
+	return row{kind: option, id: id, text: text, on: on, do: func(st *state) action {
 		do(st)
 		return stay
 	}}

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -92,9 +91,7 @@ func (a *app) pasted(msg tea.Msg) {
 		r.set(a.st, "")
 	}
 	a.refresh()
-	if at := slices.IndexFunc(a.rows, func(now row) bool { return now.id == r.id }); at >= 0 {
-		a.goTo(at)
-	}
+	a.goTo(a.focus)
 	a.intoSight()
 }
 

@@ -81,7 +81,7 @@ func network(st *state) []row {
 		if w.fits != nil && !w.fits(st) && !w.on(st) {
 			continue
 		}
-		r := row{kind: option, text: st.t("network." + w.id), on: w.on(st)}
+		r := row{kind: option, id: "way=" + w.id, text: st.t("network." + w.id), on: w.on(st)}
 		r.do = func(st *state) action {
 			st.goWay(w)
 			return stay
@@ -147,7 +147,7 @@ func panel(st *state) []row {
 	if st.testing {
 		label = st.t("network.testing")
 	}
-	button := row{kind: button, text: label, do: func(st *state) action {
+	button := row{kind: button, id: "test", text: label, do: func(st *state) action {
 		if st.testing || len(st.networkFaults()) > 0 {
 			return stay
 		}

@@ -2,7 +2,7 @@ package tui
 
 // keyList tells what the keys do.
 func keyList(st *state) []row {
-	return []row{{kind: paragraph, text: st.t("keys.text")}, {kind: button, text: st.t("continue"), do: func(*state) action { return resume }}}
+	return []row{{kind: paragraph, text: st.t("keys.text")}, {kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }}}
 }
 
 // quitQuestion asks before anything ends. Going on comes first.
@@ -13,8 +13,8 @@ func quitQuestion(st *state) []row {
 	}
 	return []row{
 		{kind: paragraph, text: text},
-		{kind: button, text: st.t("quit.no"), do: func(*state) action { return resume }},
-		{kind: button, text: st.t("quit.yes"), do: func(*state) action { return quit }},
+		{kind: button, id: "no", text: st.t("quit.no"), do: func(*state) action { return resume }},
+		{kind: button, id: "yes", text: st.t("quit.yes"), do: func(*state) action { return quit }},
 	}
 }
 
@@ -24,5 +24,5 @@ func logLines(st *state) []row {
 	for _, line := range st.log {
 		rows = append(rows, row{kind: paragraph, text: line})
 	}
-	return append(rows, row{kind: button, text: st.t("continue"), do: func(*state) action { return resume }})
+	return append(rows, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }})
 }

@@ -8,5 +8,5 @@ func picture(st *state) []row {
 	if err != nil {
 		drawn = err.Error()
 	}
-	return []row{{kind: paragraph, text: drawn}, {kind: button, text: st.t("continue"), do: func(*state) action { return resume }}}
+	return []row{{kind: paragraph, text: drawn}, {kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }}}
 }

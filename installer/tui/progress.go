@@ -70,13 +70,13 @@ func progress(st *state) []row {
 		if c := st.asked.choose; c != nil {
 			rows = append(rows, row{kind: paragraph, text: st.t("secret.now")})
 			rows = append(rows, newSecret(st, c.Method, c.Least)...)
-			return append(rows, row{kind: button, strict: true, text: st.t("continue"), do: func(*state) action { return answer }})
+			return append(rows, row{kind: button, id: "continue", strict: true, text: st.t("continue"), do: func(*state) action { return answer }})
 		}
 		ask := row{kind: input, id: "answer", text: st.asked.text, value: st.asked.typed, secret: true,
 			set: func(st *state, value string) { st.asked.typed = value }}
-		rows = append(rows, ask, row{kind: button, text: st.t("continue"), do: func(*state) action { return answer }})
+		rows = append(rows, ask, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return answer }})
 		if st.shown != "" && st.blocks {
-			rows = append(rows, row{kind: button, text: st.t("picture"), do: func(*state) action { return show }})
+			rows = append(rows, row{kind: button, id: "picture", text: st.t("picture"), do: func(*state) action { return show }})
 		}
 		return rows
 	}
@@ -86,7 +86,7 @@ func progress(st *state) []row {
 	for _, text := range last(st.said, 4) {
 		rows = append(rows, row{kind: paragraph, text: text})
 	}
-	return append(rows, row{kind: button, text: st.t("stop"), do: func(*state) action { return stop }})
+	return append(rows, row{kind: button, id: "stop", text: st.t("stop"), do: func(*state) action { return stop }})
 }
 
 func (s stepView) row(st *state) row {

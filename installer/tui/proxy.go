@@ -6,7 +6,7 @@ const proxyPath = "network.proxy"
 // proxy asks for the HTTP proxy through which the site reaches the internet.
 func proxy(st *state) []row {
 	on := st.draft.any(proxyPath) || st.proxied
-	rows := []row{{kind: check, text: st.t("proxy"), on: on, do: func(st *state) action {
+	rows := []row{{kind: check, id: "proxy", text: st.t("proxy"), on: on, do: func(st *state) action {
 		st.proxied = !on
 		if on {
 			st.draft.drop(proxyPath)

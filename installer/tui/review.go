@@ -19,15 +19,15 @@ func review(st *state) []row {
 		message, remedy := refusal(err)
 		return []row{
 			{kind: finding, light: installer.Red, text: message, note: remedy},
-			{kind: button, text: st.t("change"), do: func(*state) action { return back }},
+			{kind: button, id: "change", text: st.t("change"), do: func(*state) action { return back }},
 		}
 	}
 	var text strings.Builder
 	_ = installer.WritePlan(&text, p) // a builder takes everything
 	rows := []row{{kind: paragraph, text: strings.TrimRight(text.String(), "\n"), hang: planIndent}}
-	keep := row{kind: button, text: st.t("save"), do: func(*state) action { return save }}
+	keep := row{kind: button, id: "save", text: st.t("save"), do: func(*state) action { return save }}
 	if st.Install == nil {
-		rows = append(rows, row{kind: paragraph, text: st.t("rehearsal")}, row{kind: button, text: st.t("end"), do: func(*state) action { return leave }})
+		rows = append(rows, row{kind: paragraph, text: st.t("rehearsal")}, row{kind: button, id: "end", text: st.t("end"), do: func(*state) action { return leave }})
 		return st.savable(rows, keep)
 	}
 	want := confirmation(p)
@@ -35,10 +35,10 @@ func review(st *state) []row {
 		rows = append(rows, row{kind: finding, light: installer.Red, text: st.t("erases")})
 	}
 	ask := row{kind: input, id: "confirm", text: st.t("confirm", want), value: st.typed, set: func(st *state, value string) { st.typed = value }}
-	start := row{kind: button, text: st.t("install"), strict: true, do: func(*state) action { return begin }}
+	start := row{kind: button, id: "install", text: st.t("install"), strict: true, do: func(*state) action { return begin }}
 	if st.left > 0 {
 		rows = append([]row{{kind: paragraph, text: st.t("countdown.begin", st.left)}}, rows...)
-		return st.savable(append(rows, row{kind: button, text: st.t("install"), do: func(*state) action { return begin }}), keep)
+		return st.savable(append(rows, row{kind: button, id: "install", text: st.t("install"), do: func(*state) action { return begin }}), keep)
 	}
 	if !st.agreed(p) {
 		ask.fault = st.t("confirm.first", want)

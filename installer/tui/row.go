@@ -20,7 +20,7 @@ type row struct {
 	on     bool            // an option or a switch that is chosen
 	barred bool            // shown, and cannot be chosen
 
-	id     string // of an input, stable while its screen is shown
+	id     string // of what takes the focus: its own on a page, whatever is said in which language
 	value  string // of an input
 	secret bool   // of an input: shown as stars
 	lines  bool   // of an input: a text of many lines that is pasted, or taken away
@@ -116,7 +116,7 @@ func (st *state) placed(about []string, rows []row, ahead row) []row {
 
 // word is an option that gives a key one value.
 func word(st *state, path, value, label string) row {
-	return row{kind: option, text: label, on: st.draft.one(path) == value, do: func(st *state) action {
+	return row{kind: option, id: path + "=" + value, text: label, on: st.draft.one(path) == value, do: func(st *state) action {
 		st.draft.set(path, value)
 		return stay
 	}}
@@ -132,5 +132,5 @@ func words(f preseed.Fault) string {
 }
 
 func (st *state) goOn() row {
-	return row{kind: button, text: st.t("continue"), strict: true, do: func(*state) action { return next }}
+	return row{kind: button, id: "continue", text: st.t("continue"), strict: true, do: func(*state) action { return next }}
 }

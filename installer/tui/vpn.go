@@ -22,7 +22,7 @@ func tunnel(st *state) []row {
 	if !on && (!known || !key.Built) {
 		return nil
 	}
-	rows := []row{{kind: check, text: st.t("vpn"), on: on, do: func(st *state) action {
+	rows := []row{{kind: check, id: "vpn", text: st.t("vpn"), on: on, do: func(st *state) action {
 		st.draft.drop("network.vpn")
 		if !on {
 			st.typeTunnel()
@@ -33,9 +33,9 @@ func tunnel(st *state) []row {
 		return rows
 	}
 	if files := st.filesOf(".conf"); len(files) > 0 {
-		rows = append(rows, row{kind: heading, text: st.t("vpn.from")}, choice(st.t("vpn.typed"), conf == "", (*state).typeTunnel))
+		rows = append(rows, row{kind: heading, text: st.t("vpn.from")}, choice(wgConf+"=", st.t("vpn.typed"), conf == "", (*state).typeTunnel))
 		for _, f := range files {
-			rows = append(rows, choice(st.t("vpn.file", f.Name), f.Text == conf, func(st *state) { st.takeConf(f.Text) }))
+			rows = append(rows, choice(wgConf+"="+f.Name, st.t("vpn.file", f.Name), f.Text == conf, func(st *state) { st.takeConf(f.Text) }))
 		}
 	}
 	pasted := row{kind: input, id: wgConf, text: st.t("vpn.paste"), note: st.t("vpn.paste.note"), lines: true, set: (*state).takeConf}

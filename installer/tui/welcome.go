@@ -9,7 +9,7 @@ func welcome(st *state) []row {
 	}
 	rows := []row{{kind: paragraph, text: text}, {kind: heading, text: st.t("language")}}
 	for _, l := range languages {
-		rows = append(rows, row{kind: option, text: l.name, on: st.texts.tag == l.tag, do: func(st *state) action {
+		rows = append(rows, row{kind: option, id: "language=" + l.tag, text: l.name, on: st.texts.tag == l.tag, do: func(st *state) action {
 			st.draft.set("node.language", l.tag)
 			st.texts = messages(l.tag)
 			return stay

@@ -36,7 +36,7 @@ func wifiRows(st *state) []row {
 	if st.Scan != nil {
 		rows = append(rows, row{kind: heading, text: st.t("wifi.reach")})
 		for _, n := range st.networks {
-			r := row{kind: option, text: fmt.Sprintf("%s, %s, %s", n.SSID, st.t("wifi."+string(n.Security)), signal(st, n.Signal)), on: st.draft.one(wifi+".ssid") == n.SSID,
+			r := row{kind: option, id: "reach=" + string(n.Security) + "=" + n.SSID, text: fmt.Sprintf("%s, %s, %s", n.SSID, st.t("wifi."+string(n.Security)), signal(st, n.Signal)), on: st.draft.one(wifi+".ssid") == n.SSID,
 				do: func(st *state) action {
 					st.draft.set(wifi+".ssid", n.SSID)
 					st.security(n.Security)
@@ -52,7 +52,7 @@ func wifiRows(st *state) []row {
 		if st.scanning {
 			label = st.t("wifi.scanning")
 		}
-		rows = append(rows, row{kind: button, text: label, do: func(st *state) action {
+		rows = append(rows, row{kind: button, id: "scan", text: label, do: func(st *state) action {
 			if st.scanning {
 				return stay
 			}
@@ -60,12 +60,12 @@ func wifiRows(st *state) []row {
 		}})
 	}
 	rows = append(rows, keyed(st, wifi+".ssid", st.t("wifi.name")),
-		row{kind: check, text: st.t("wifi.hidden"), on: st.draft.one(wifi+".hidden") == "true", do: func(st *state) action {
+		row{kind: check, id: wifi + ".hidden", text: st.t("wifi.hidden"), on: st.draft.one(wifi+".hidden") == "true", do: func(st *state) action {
 			flip(st, wifi+".hidden")
 			return stay
 		}})
 	for _, s := range []preseed.WiFiSecurity{preseed.WiFiWPA2, preseed.WiFiWPA3, preseed.WiFiOpen, preseed.WiFiEnterprise} {
-		rows = append(rows, row{kind: option, text: st.t("wifi." + string(s)), on: st.draft.one(wifi+".security") == string(s), do: func(st *state) action {
+		rows = append(rows, row{kind: option, id: wifi + ".security=" + string(s), text: st.t("wifi." + string(s)), on: st.draft.one(wifi+".security") == string(s), do: func(st *state) action {
 			st.security(s)
 			return stay
 		}})
@@ -104,7 +104,7 @@ func loginRows(st *state) []row {
 	var rows []row
 	method := st.draft.one(eap + ".method")
 	for _, m := range []preseed.EAPMethod{preseed.EAPPEAP, preseed.EAPTTLS, preseed.EAPTLS} {
-		rows = append(rows, choice(st.t("wifi.eap."+string(m)), method == string(m), func(st *state) {
+		rows = append(rows, choice(eap+".method="+string(m), st.t("wifi.eap."+string(m)), method == string(m), func(st *state) {
 			st.draft.set(eap+".method", string(m))
 			not := []string{".certificate", ".private-key"}
 			if m == preseed.EAPTLS {
