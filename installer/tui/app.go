@@ -36,6 +36,7 @@ type app struct {
 	left          bool
 	watching      bool // the network cards are being asked
 	counting      bool // a second of the countdown is running
+	retrying      bool // the installation begins when the machine has been looked at
 }
 
 // overlay is what lies over a page.
@@ -142,6 +143,10 @@ func (a *app) show() { a.rows, a.unfocused = a.page().rows(a.st), nil }
 // refresh makes the rows anew after something changed. The focus stays on its row, wherever
 // that is now: somebody may be typing there.
 func (a *app) refresh() {
+	if a.focus == nowhere {
+		a.show()
+		return
+	}
 	before := a.focus
 	id := a.rows[before].id
 	a.show()
@@ -225,11 +230,16 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 	return nil
 }
 
-// ask puts a step's question, unless what it asks for was typed before.
+// ask puts a step's question, unless what it asks for was typed before. It waits behind the
+// question whether to stop, so that no answer goes to the other one.
 func (a *app) ask(q question) {
 	a.st.asked = &q
 	if c := q.choose; c != nil && a.st.pair(c.Method).good(c.Least) {
 		a.st.reply()
+		return
+	}
+	if a.overlay == quitAsked {
+		a.refresh()
 		return
 	}
 	a.over(nothing)
@@ -248,14 +258,13 @@ func (a *app) do(what action) tea.Cmd {
 			a.open(a.at + 1)
 		}
 	case back:
-		a.st.phase = asking
-		a.open(a.st.at("disk"))
+		return a.change()
 	case save:
 		a.st.notice = a.st.saved()
 	case begin:
 		return a.begin()
 	case lookAgain:
-		return a.looking(false)
+		return a.looking()
 	case testNetwork:
 		return a.testing()
 	case scanNetworks:
@@ -282,9 +291,21 @@ func (a *app) do(what action) tea.Cmd {
 // may have come back under another name.
 func (a *app) begin() tea.Cmd {
 	if a.st.phase == over && a.st.Look != nil {
-		return a.looking(true)
+		a.retrying = true
+		return a.looking()
 	}
 	return a.carryOut()
+}
+
+// change goes back to the questions. What a failure has left of the disks is looked at.
+func (a *app) change() tea.Cmd {
+	failed := a.st.phase == over
+	a.st.phase, a.retrying = asking, false
+	a.open(a.st.at("disk"))
+	if failed && a.st.Look != nil {
+		return a.looking()
+	}
+	return nil
 }
 
 // carryOut carries the plan out. The first event comes when this has returned.
@@ -295,7 +316,7 @@ func (a *app) carryOut() tea.Cmd {
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
 	a.cancel = cancel
-	a.st.left = 0
+	a.st.left, a.retrying = 0, false
 	a.st.start(p)
 	a.over(nothing)
 	return func() tea.Msg {
@@ -304,13 +325,19 @@ func (a *app) carryOut() tea.Cmd {
 	}
 }
 
-// ended shows how the installation ended. A restart on the way is for the caller.
+// ended shows how the installation ended. What lies over the page goes, and then nothing has
+// the focus: the key that is pressed now was meant for that. A restart on the way is for the
+// caller.
 func (a *app) ended(err error) tea.Cmd {
 	a.st.phase, a.st.outcome, a.st.asked, a.st.said, a.st.shown = over, err, nil, nil, ""
 	if p, _, planErr := a.st.plan(); err == nil && planErr == nil && p.OnFinish != "stay" {
 		a.st.left = countdown // the machine is left alone with nothing to lose
 	}
+	covered := a.overlay != nothing
 	a.over(nothing)
+	if covered {
+		a.goTo(nowhere)
+	}
 	if errors.Is(err, installer.ErrRestart) {
 		return tea.Quit
 	}

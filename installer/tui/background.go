@@ -15,7 +15,6 @@ type (
 	lookedMsg struct {
 		inventory *hardware.Inventory
 		err       error
-		begin     bool
 	}
 	cardsMsg   []probe.Card
 	verdictMsg probe.Verdict
@@ -102,24 +101,33 @@ func (a *app) scanning() tea.Cmd {
 	}
 }
 
-// looking looks at the machine anew, and then begins or shows what is there now.
-func (a *app) looking(begin bool) tea.Cmd {
-	a.st.notice = a.st.t("looking")
+// looking looks at the machine anew, once at a time.
+func (a *app) looking() tea.Cmd {
+	if a.st.looking {
+		return nil
+	}
+	a.st.looking = true
 	return func() tea.Msg {
 		inv, err := a.st.Look(a.ctx)
-		return lookedMsg{inv, err, begin}
+		return lookedMsg{inv, err}
 	}
 }
 
+// looked shows what is there now. A further try begins with it if the person has not gone on
+// to something else meanwhile.
 func (a *app) looked(msg lookedMsg) tea.Cmd {
-	a.st.notice = ""
-	if msg.err != nil {
+	retry := a.retrying && a.st.phase == over && a.overlay == nothing
+	a.st.looking, a.retrying = false, false
+	switch {
+	case msg.err != nil:
 		a.st.notice = msg.err.Error()
 		return nil
+	case a.st.phase == working:
+		return nil // what the steps are making of the disk is for none of the questions
 	}
 	a.st.Inventory = msg.inventory
 	a.refresh()
-	if !msg.begin {
+	if !retry {
 		return nil
 	}
 	p, _, err := a.st.plan()

@@ -6,6 +6,9 @@ import (
 	"charm.land/bubbles/v2/textinput"
 )
 
+// nowhere is the focus where no row has it, before the first one.
+const nowhere = -1
+
 // first is the row that a page begins with. Where nothing is left to answer, Enter goes on.
 func (a *app) first() int {
 	ready := a.st.phase == asking && a.overlay == nothing && !faulty(a.rows)
@@ -30,7 +33,7 @@ func (a *app) answerable() bool {
 // goTo moves to a row, and makes it one that can be typed into.
 func (a *app) goTo(at int) {
 	a.focus = at
-	if at >= len(a.rows) || a.rows[at].kind != input {
+	if at == nowhere || at >= len(a.rows) || a.rows[at].kind != input {
 		a.edit.Blur()
 		a.edited = ""
 		return

@@ -24,6 +24,8 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 		a.over(keysShown)
 	case name == "f2" && a.st.phase != asking:
 		a.over(logShown)
+	case a.focus == nowhere && (name == "enter" || name == "space" || name == " " || name == "esc"):
+		a.move(1)
 	case name == "esc":
 		return a.escape()
 	case name == "down", name == "tab":
@@ -31,7 +33,7 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 	case name == "up", name == "shift+tab":
 		a.move(-1)
 	case name == "home" && a.edited == "":
-		a.focus = -1
+		a.focus = nowhere
 		a.move(1)
 	case name == "end" && a.edited == "":
 		a.focus = len(a.rows)

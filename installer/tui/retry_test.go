@@ -1,0 +1,162 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
+	"github.com/stek-edge/stek/test/machines"
+)
+
+// afterFailure is a program whose installation has failed. What it starts is carried out when
+// the test says so.
+type afterFailure struct {
+	*app
+	t             *testing.T
+	looks, begins int
+	started       []tea.Cmd
+}
+
+func failed(t *testing.T) *afterFailure {
+	t.Helper()
+	f := &afterFailure{t: t}
+	s := session(t, "raid-server")
+	s.Look = func(context.Context) (*hardware.Inventory, error) {
+		f.looks++
+		inv := machines.Load(t, "raid-server")
+		inv.Memory++ // it is another look
+		return inv, nil
+	}
+	s.Install = func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
+		f.begins++
+		return nil
+	}
+	f.app = newApp(t.Context(), s, look{mono: true})
+	f.send = func(tea.Msg) {}
+	toReview(t, f.app, "SAMSUNG")
+	typeInto(t, f.app, "confirm", "2345")
+	f.Update(endMsg{err: errors.New("the disk is gone")})
+	return f
+}
+
+func (f *afterFailure) keys(names ...string) {
+	f.t.Helper()
+	for _, name := range names {
+		f.started = append(f.started, f.update(keyNamed(name)))
+	}
+}
+
+// settle carries out what was started, and what comes of it.
+func (f *afterFailure) settle() {
+	for len(f.started) > 0 {
+		cmd := f.started[0]
+		f.started = f.started[1:]
+		if cmd == nil {
+			continue
+		}
+		if msg := cmd(); msg != nil {
+			f.started = append(f.started, f.update(msg))
+		}
+	}
+}
+
+// A further try begins once, however often it is asked for, and only where somebody still
+// waits for it.
+func TestRetry(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		keys          []string
+		looks, begins int
+		page          string
+	}{
+		{"Enter", []string{"enter"}, 1, 1, "done"},
+		{"Enter twice", []string{"enter", "enter"}, 1, 1, "done"},
+		{"Enter, and back to the answers", []string{"enter", "esc"}, 1, 0, "disk"},
+		{"Enter, and the button that changes them", []string{"enter", "down", "enter"}, 1, 0, "disk"},
+		{"back to the answers", []string{"esc"}, 1, 0, "disk"},
+		{"Enter, and the question whether to stop", []string{"enter", "ctrl+c"}, 1, 0, "quit"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := failed(t)
+			memory := f.st.Inventory.Memory
+			f.keys(tt.keys...)
+			f.settle()
+			if f.looks != tt.looks || f.begins != tt.begins || f.page().id != tt.page {
+				t.Errorf("%d looks, begun %d times, page %s", f.looks, f.begins, f.page().id)
+			}
+			if f.st.Inventory.Memory == memory {
+				t.Error("what was found is not shown")
+			}
+		})
+	}
+}
+
+// Who went back to the answers while the machine was looked at can begin again; what the look
+// finds while the steps are at work changes nothing.
+func TestLookEndsWhileInstalling(t *testing.T) {
+	f := failed(t)
+	f.keys("esc")
+	memory := f.st.Inventory.Memory
+	begun := f.begin()
+	f.settle()
+	if f.st.Inventory.Memory != memory || f.st.phase != working {
+		t.Errorf("phase %v, and the machine is another one", f.st.phase)
+	}
+	f.started = append(f.started, begun)
+	f.settle()
+	if f.begins != 1 || f.page().id != "done" {
+		t.Errorf("begun %d times, page %s", f.begins, f.page().id)
+	}
+}
+
+// The installation ends while somebody answers something else: the key that was meant for that
+// does nothing else, and the next one does.
+func TestEndUnderSomethingElse(t *testing.T) {
+	for _, tt := range []struct{ name, open, key string }{
+		{"No, go on", "ctrl+c", "enter"},
+		{"Esc for no", "ctrl+c", "esc"},
+		{"the keys are read", "f1", "enter"},
+		{"the log is read", "f2", "space"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := failed(t)
+			f.st.start(mustPlan(t, f.app))
+			f.over(nothing)
+			f.keys(tt.open)
+			f.update(endMsg{err: errors.New("the disk is gone")})
+			f.refresh() // whatever comes meanwhile
+			f.keys(tt.key)
+			f.settle()
+			if f.looks != 0 || f.page().id != "failed" {
+				t.Fatalf("%d looks, page %s", f.looks, f.page().id)
+			}
+			f.keys("enter")
+			f.settle()
+			if f.begins != 1 {
+				t.Errorf("begun %d times with the next key", f.begins)
+			}
+		})
+	}
+}
+
+// A step's question waits until it is answered whether to stop.
+func TestQuestionUnderStop(t *testing.T) {
+	f := failed(t)
+	f.st.start(mustPlan(t, f.app))
+	f.over(nothing)
+	f.keys("ctrl+c")
+	reply := make(chan []byte, 1)
+	f.update(askedMsg{question{text: "Type the first group:", answer: reply}})
+	if f.page().id != "quit" {
+		t.Fatalf("page %s", f.page().id)
+	}
+	f.keys("enter") // no
+	if f.page().id != "progress" || f.edited != "answer" || len(reply) > 0 {
+		t.Errorf("page %s, what is typed goes to %q, %d answers", f.page().id, f.edited, len(reply))
+	}
+}
