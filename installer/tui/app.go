@@ -163,7 +163,11 @@ func (a *app) refresh() {
 
 // Update implements tea.Model.
 func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	before := len(a.notices())
 	cmd := a.update(msg)
+	if len(a.notices()) > before {
+		a.intoSight() // where there is less room now
+	}
 	return a, tea.Batch(cmd, a.watch(), a.count())
 }
 

@@ -180,45 +180,71 @@ func wrap(text string, width, hang int) []string {
 	return lines
 }
 
-// frame puts title, body and help together, to exactly the terminal's height.
-func (a *app) frame() string {
-	width, height := a.width, a.height
-	title, where := a.spell(a.st.t("title."+a.page().id)), ""
-	if a.st.phase == asking {
-		where = fmt.Sprintf("%d/%d", a.at+1, len(a.st.screens))
-	}
-	head := "stek  " + a.styles.title.Render(title)
-	head += strings.Repeat(" ", max(1, width-ansi.StringWidth(head)-len(where))) + where
-	rule := strings.Repeat("─", width)
+// body is how many lines of the page there is room for.
+func (a *app) body() int { return a.height - 4 - len(a.notices()) }
 
-	body := height - 4
-	lines := a.draw(width)
-	a.top = max(0, min(a.top, len(lines)-body))
-	shown := lines[a.top:min(len(lines), a.top+body)]
-	out := []string{head, rule}
-	for _, l := range shown {
-		out = append(out, ansi.Truncate(l.text, width, "…"))
+// frame puts title, page, notices and help together, to exactly the terminal's height, and
+// cuts what is too wide for it.
+func (a *app) frame() string {
+	lines, tail := a.lines(), a.spell("…")
+	for i, line := range lines {
+		lines[i] = ansi.Truncate(line, a.width, tail)
 	}
-	for range body - len(shown) {
-		out = append(out, "")
-	}
-	foot := a.help()
-	if a.top+body < len(lines) {
-		foot = "PgDn v  " + foot
-	}
-	if a.st.notice != "" {
-		foot = a.st.notice
-	}
-	out = append(out, rule, ansi.Truncate(a.spell(foot), width, "…"))
-	text := strings.Join(out, "\n")
+	text := strings.Join(lines, "\n")
 	if a.look.ascii {
 		text = toASCII(text)
 	}
 	return text
 }
 
-// help is the line that is always there.
-func (a *app) help() string {
-	t := a.st.t
-	return fmt.Sprintf("Up/Down %s  Enter %s  Esc %s  ? %s  Ctrl-C %s", t("help.move"), t("help.choose"), t("help.back"), t("help.keys"), t("help.quit"))
+func (a *app) lines() []string {
+	rule := strings.Repeat("─", a.width)
+	body, page := a.body(), a.draw(a.width)
+	a.top = max(0, min(a.top, len(page)-body))
+	shown := page[a.top:min(len(page), a.top+body)]
+	out := []string{a.head(), rule}
+	for _, l := range shown {
+		out = append(out, l.text)
+	}
+	for range body - len(shown) {
+		out = append(out, "")
+	}
+	return append(append(out, a.notices()...), rule, a.help(a.top+body < len(page)))
+}
+
+// head has the title, and where the person is among the pages.
+func (a *app) head() string {
+	title, where := a.spell(a.st.t("title."+a.page().id)), ""
+	if a.st.phase == asking {
+		where = fmt.Sprintf("%d/%d", a.at+1, len(a.st.screens))
+	}
+	head := "stek  " + a.styles.title.Render(title)
+	return head + strings.Repeat(" ", max(1, a.width-ansi.StringWidth(head)-len(where))) + where
+}
+
+// notices are the lines of what the last action had to say. A long error leaves room for the
+// page.
+func (a *app) notices() []string {
+	text := a.st.notice
+	if text == "" && a.st.looking {
+		text = a.st.t("looking")
+	}
+	if text == "" {
+		return nil
+	}
+	lines := wrap(a.spell(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")), a.width, 0)
+	if most := a.height / 4; len(lines) > most {
+		lines = lines[:most]
+		lines[most-1] = ansi.Truncate(lines[most-1], a.width-4, "") + a.spell(" …")
+	}
+	return lines
+}
+
+// help is the line that is always there; more says that the page goes on below.
+func (a *app) help(more bool) string {
+	line := a.st.t("help")
+	if more {
+		line = a.st.t("help.more") + "  " + line
+	}
+	return a.spell(line)
 }

@@ -61,7 +61,7 @@ func (a *app) move(by int) {
 }
 
 func (a *app) intoSight() {
-	body := a.height - 4
+	body := a.body()
 	for i, l := range a.draw(a.width) {
 		if l.row != a.focus {
 			continue
@@ -74,7 +74,7 @@ func (a *app) intoSight() {
 // findingsIntoSight scrolls to what is found below the button with the focus, which stays in
 // sight itself. Somebody who has gone on to a field, or to another page, is left there.
 func (a *app) findingsIntoSight() {
-	body, focused := a.height-4, -1
+	body, focused := a.body(), -1
 	if a.page().id != "network" || a.focus >= len(a.rows) || a.rows[a.focus].kind != button {
 		return
 	}

@@ -29,9 +29,9 @@ func TestFrames(t *testing.T) {
 					var pages strings.Builder
 					show := func() {
 						frame := plain(a)
-						for line := range strings.Lines(frame) {
-							if n := ansi.StringWidth(strings.TrimRight(line, "\n")); n > size.width {
-								t.Errorf("a line of %d signs: %s", n, line)
+						for _, line := range a.lines() {
+							if n := ansi.StringWidth(line); n > size.width {
+								t.Errorf("a line of %d signs is cut: %s", n, line)
 							}
 						}
 						if n := strings.Count(frame, "\n"); n != size.height {
@@ -73,6 +73,9 @@ func TestFrames(t *testing.T) {
 					}
 					press(t, a, "pgdown")
 					show()
+					a.do(save)
+					show()
+					a.st.notice = ""
 					a.st.start(mustPlan(t, a))
 					a.over(nothing)
 					show()

@@ -39,9 +39,9 @@ func (a *app) press(key tea.KeyPressMsg) tea.Cmd {
 		a.focus = len(a.rows)
 		a.move(-1)
 	case name == "pgdown":
-		a.top += a.height - 5 // frame keeps it within the page
+		a.top += a.body() - 1 // frame keeps it within the page
 	case name == "pgup":
-		a.top = max(0, a.top-a.height+5)
+		a.top = max(0, a.top-a.body()+1)
 	case name == "enter", (name == "space" || name == " ") && a.edited == "":
 		return a.choose()
 	case a.edited != "":

@@ -83,7 +83,7 @@ type state struct {
 	proxied  bool                           // a proxy is wanted, and nothing is said of it yet
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
-	looking  bool // at the machine
+	looking  bool            // at the machine
 	scanning bool
 	scanned  bool // the last time without a fault
 	testing  bool

@@ -1,0 +1,82 @@
+package tui
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// A notice stands above the help, which stays, and takes nothing of what has the focus out of
+// sight; one that is too long says that it goes on.
+func TestNotices(t *testing.T) {
+	for _, tt := range []struct {
+		name, notice string
+		lines        []string
+	}{
+		{"none", "", nil},
+		{"of one line", "saved: stek/answers.yaml", []string{"saved: stek/answers.yaml"}},
+		{"of several", "node.name: bad\nnode.site: bad\n", []string{"node.name: bad; node.site: bad"}},
+		{"wider than the screen", strings.Repeat("disk ", 20), []string{strings.TrimSpace(strings.Repeat("disk ", 16)), "disk disk disk disk"}},
+		{"too long", strings.Repeat("disk ", 200), []string{1: "", 5: ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newApp(t.Context(), many(t), look{mono: true})
+			a.open(a.st.at("disk"))
+			press(t, a, "end", "up", "up")
+			a.Update(testedMsg{})
+			focused := a.rows[a.focus].text
+			if tt.notice != "" {
+				a.Update(testedMsg{errors.New(tt.notice)})
+			}
+			frame := strings.Split(strings.TrimSuffix(plain(a), "\n"), "\n")
+			if len(frame) != leastHeight || !strings.Contains(frame[leastHeight-1], a.st.t("help")) {
+				t.Fatalf("%d lines, the last is %q", len(frame), frame[len(frame)-1])
+			}
+			if !strings.Contains(strings.Join(frame, "\n"), "> ( ) "+focused[:20]) {
+				t.Errorf("what has the focus is out of sight:\n%s", plain(a))
+			}
+			notices := a.notices()
+			if len(notices) != len(tt.lines) || len(notices) > 0 && !slices.Equal(frame[leastHeight-2-len(notices):leastHeight-2], notices) {
+				t.Fatalf("%q in\n%s", notices, plain(a))
+			}
+			for i, want := range tt.lines {
+				if want != "" && notices[i] != want {
+					t.Errorf("line %d is %q, want %q", i, notices[i], want)
+				}
+			}
+			if tt.name == "too long" && !strings.HasSuffix(notices[5], "…") {
+				t.Errorf("nothing says that %q goes on", notices[5])
+			}
+		})
+	}
+}
+
+// While the machine is looked at the screen says so, whatever is pressed.
+func TestLookingIsSaid(t *testing.T) {
+	f := failed(t)
+	f.keys("enter", "down")
+	if !strings.Contains(plain(f.app), f.st.t("looking")) {
+		t.Errorf("while looking:\n%s", plain(f.app))
+	}
+	f.Update(lookedMsg{f.st.Inventory, nil})
+	if strings.Contains(plain(f.app), f.st.t("looking")) {
+		t.Errorf("afterwards:\n%s", plain(f.app))
+	}
+}
+
+// No line of the frame is cut, and the help has room for all that it says, in every language.
+func TestHelpFits(t *testing.T) {
+	for _, l := range languages {
+		for _, ascii := range []bool{false, true} {
+			s := session(t, "raid-server")
+			s.Values["node.language"] = []string{l.tag}
+			a := newApp(t.Context(), s, look{ascii: ascii, mono: true})
+			if line := a.help(true); ansi.StringWidth(line) > leastWidth || !strings.HasSuffix(line, a.help(false)) {
+				t.Errorf("%s: %d columns: %q", l.tag, ansi.StringWidth(line), line)
+			}
+		}
+	}
+}
