@@ -20,9 +20,8 @@ func done(st *state) []row {
 	if st.outcome == nil {
 		rows := []row{{kind: finding, light: installer.Green, text: st.t("done.text")}}
 		if p, _, err := st.plan(); err == nil {
-			rows = append(rows, row{kind: paragraph, text: st.t("done.name", p.NodeName)})
+			rows = append(rows, row{kind: paragraph, text: st.t("done.name", p.NodeName)}, row{kind: paragraph, text: st.t("done." + p.OnFinish)})
 		}
-		rows = append(rows, row{kind: paragraph, text: st.t("done.look")})
 		if st.left > 0 {
 			rows = append(rows, row{kind: paragraph, text: st.t("countdown.end", st.left)})
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/stek-edge/stek/installer"
 )
 
 // A notice stands above the help, which stays, and takes nothing of what has the focus out of
@@ -78,5 +80,30 @@ func TestHelpFits(t *testing.T) {
 				t.Errorf("%s: %d columns: %q", l.tag, ansi.StringWidth(line), line)
 			}
 		}
+	}
+}
+
+// What is said of the end is what happens at it, and leaving loses nothing then.
+func TestEndings(t *testing.T) {
+	for how, says := range map[string]string{"reboot": "starts from its disk now", "poweroff": "switches itself off", "stay": "It waits."} {
+		s := session(t, "raid-server")
+		s.Values["on-finish"] = []string{how}
+		a := newApp(t.Context(), s, look{mono: true})
+		toReview(t, a, "SAMSUNG")
+		a.Update(endMsg{})
+		page := strings.Join(strings.Fields(plain(a)), " ")
+		if !strings.Contains(page, says) || a.st.left > 0 == (how == "stay") {
+			t.Errorf("%s, %d s left:\n%s", how, a.st.left, page)
+		}
+		press(t, a, "ctrl+c")
+		if strings.Contains(plain(a), a.st.t("quit.ask")) {
+			t.Errorf("%s: to leave:\n%s", how, plain(a))
+		}
+	}
+	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+	a.Update(endMsg{&installer.Refusal{Message: "the disk is gone"}})
+	press(t, a, "ctrl+c")
+	if !strings.Contains(plain(a), a.st.t("quit.ask")) {
+		t.Errorf("to leave after a failure:\n%s", plain(a))
 	}
 }

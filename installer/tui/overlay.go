@@ -7,14 +7,17 @@ func keyList(st *state) []row {
 
 // quitQuestion asks before anything ends. Going on comes first.
 func quitQuestion(st *state) []row {
-	text := st.t("quit.ask")
-	if st.phase == working {
+	text, yes := st.t("quit.ask"), st.t("quit.yes")
+	switch {
+	case st.phase == working:
 		text = st.t("quit.ask.working")
+	case st.phase == over && st.outcome == nil:
+		text, yes = st.t("quit.ask.done"), st.t("quit.yes.done")
 	}
 	return []row{
 		{kind: paragraph, text: text},
 		{kind: button, id: "no", text: st.t("quit.no"), do: func(*state) action { return resume }},
-		{kind: button, id: "yes", text: st.t("quit.yes"), do: func(*state) action { return quit }},
+		{kind: button, id: "yes", text: yes, do: func(*state) action { return quit }},
 	}
 }
 
