@@ -83,6 +83,9 @@ func newApp(ctx context.Context, s Session, l look) *app {
 	style.Focused, style.Blurred = textinput.StyleState{}, textinput.StyleState{}
 	a.edit.SetStyles(style)
 	a.st.blocks = !l.ascii
+	if err := a.st.useKeyboard(); err != nil && a.st.screens[0].id != "welcome" {
+		a.st.notice = err.Error() // there is no field to show it at
+	}
 	a.open(0)
 	return a
 }
@@ -253,11 +256,6 @@ func (a *app) ask(q question) {
 func (a *app) do(what action) tea.Cmd {
 	switch what {
 	case next:
-		if a.page().id == "welcome" && a.st.Keyboard != nil {
-			if err := a.st.Keyboard(a.st.draft.one("node.keyboard")); err != nil {
-				a.st.notice = err.Error()
-			}
-		}
 		if a.at+1 < len(a.st.screens) {
 			a.open(a.at + 1)
 		}

@@ -30,8 +30,13 @@ func (a *app) answerable() bool {
 	return slices.ContainsFunc(a.rows, func(r row) bool { return r.takesFocus() && r.kind != button })
 }
 
-// goTo moves to a row, and makes it one that can be typed into.
+// goTo moves to a row, and makes it one that can be typed into. The keyboard's layout is
+// chosen when its field is left: what is typed until then may be the beginning of another.
 func (a *app) goTo(at int) {
+	if a.edited == keyboardKey {
+		_ = a.st.useKeyboard() // shown at the field
+		a.show()
+	}
 	a.focus = at
 	if at == nowhere || at >= len(a.rows) || a.rows[at].kind != input {
 		a.edit.Blur()

@@ -41,7 +41,7 @@ type Session struct {
 	// .pem, .crt and .key for certificates and their keys.
 	Files []File
 
-	// Keyboard switches the layout of this console; nil where it is not ours.
+	// Keyboard switches the layout of this console, to us as well; nil where it is not ours.
 	Keyboard func(layout string) error
 
 	// Cards tells how the network cards are now; nil: as at the start.
@@ -77,6 +77,9 @@ type state struct {
 	notice  string // of the last action, shown once
 
 	composed composed // of the draft
+
+	layout string // that this console was given; empty: none yet
+	misfit error  // why it has not taken it
 
 	ways     map[string]map[string][]string // links of the ways that were left
 	online   map[string][]string            // the network when there was one

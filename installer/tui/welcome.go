@@ -1,5 +1,10 @@
 package tui
 
+import "github.com/stek-edge/stek/installer/preseed"
+
+// keyboardKey is where the answers keep the layout of the keyboard.
+const keyboardKey = "node.keyboard"
+
 // welcome asks how the person wants to be spoken to, and how they type: before anything
 // secret is typed.
 func welcome(st *state) []row {
@@ -15,6 +20,21 @@ func welcome(st *state) []row {
 			return stay
 		}})
 	}
-	rows = append(rows, row{kind: heading, text: st.t("keyboard")}, keyed(st, "node.keyboard", st.t("keyboard")))
-	return st.placed([]string{"node.language", "node.keyboard"}, rows, st.goOn())
+	typed := keyed(st, keyboardKey, st.t("keyboard"))
+	if st.misfit != nil && typed.fault == "" && typed.value == st.layout {
+		typed.fault = st.misfit.Error()
+	}
+	rows = append(rows, row{kind: heading, text: st.t("keyboard")}, typed)
+	return st.placed([]string{"node.language", keyboardKey}, rows, st.goOn())
+}
+
+// useKeyboard gives this console the layout that was answered, unless it has it already. The
+// page shows why it has not taken it.
+func (st *state) useKeyboard() error {
+	layout := st.draft.one(keyboardKey)
+	if st.Keyboard == nil || layout == st.layout && st.misfit == nil || preseed.CheckValue(keyboardKey, layout) != nil {
+		return nil
+	}
+	st.layout, st.misfit = layout, st.Keyboard(layout)
+	return st.misfit
 }
