@@ -102,7 +102,7 @@ func (s *stick) session(inv *hardware.Inventory, image installer.Image, rep *rep
 		return tui.Session{}, err
 	}
 	session := tui.Session{
-		Inventory: inv, Image: image, IDs: ids, Report: rep.folder,
+		Inventory: inv, Image: image, IDs: ids, Report: rep.where, SaveReport: rep.save,
 		Keyboard: func(layout string) error { return keymap.Use(keymap.Dir, layout) },
 		Look:     func(ctx context.Context) (*hardware.Inventory, error) { return hardware.Look(ctx, hardware.Host()) },
 		Cards:    probe.Cards,

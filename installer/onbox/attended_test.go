@@ -1,11 +1,13 @@
 package onbox
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
 )
 
@@ -56,6 +58,23 @@ func TestEarlierAsksForTheTunnelAgain(t *testing.T) {
 	values, ok := s.earlier(inv)
 	if !ok || len(values["network.vpn.config"]) > 0 || len(values["network.vpn.wireguard.private-key"]) == 0 {
 		t.Errorf("%v: %v", ok, values)
+	}
+}
+
+// The screens tell where the report of a try is, and have it saved again.
+func TestSessionHasTheReport(t *testing.T) {
+	s, inv := &stick{esp: t.TempDir()}, &hardware.Inventory{Board: hardware.Board{Serial: "AB/1"}}
+	rep := newReport(s.esp, inv)
+	session, err := s.session(inv, installer.Image{}, rep, nil)
+	must(t, err)
+	if where := session.Report(); where != "" {
+		t.Errorf("before the first try it is in %q", where)
+	}
+	lost := errors.New("the disk is gone")
+	rep.failed(lost)
+	where, err := session.SaveReport(lost)
+	if err != nil || where != rep.folder || session.Report() != rep.folder {
+		t.Errorf("in %q, saved in %q: %v", session.Report(), where, err)
 	}
 }
 

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,15 +29,19 @@ import (
 // stick that is full or worn does not stop an installation. When the stick is gone in
 // the end, the report goes to the disk's boot partition, as soon as the disk is divided.
 type report struct {
-	dir     string // on the stick
-	folder  string // the same place, as a person finds it on a medium
-	work    string // for a mount point
+	dir    string // on the stick
+	folder string // the same place, as a person finds it on a medium
+	work   string // for a mount point
+
+	mu      sync.Mutex // the screen saves what the steps write
 	events  *os.File
-	told    []byte // the events once more, for another medium
-	target  string // device of the disk's boot partition, once there is a plan
-	step    string // that was told of last
-	divided bool   // the disk has the table of that plan; before, what is on it is somebody else's
-	empty   bool   // that partition has no file system: made just now, or without its boot sector
+	told    []byte            // the events once more, for another medium
+	written map[string][]byte // so are the other files, by their names
+	place   string            // where the report of the last try is; empty: nowhere
+	target  string            // device of the disk's boot partition, once there is a plan
+	step    string            // that was told of last
+	divided bool              // the disk has the table of that plan; before, what is on it is somebody else's
+	empty   bool              // that partition has no file system: made just now, or without its boot sector
 	faults  []error
 }
 
@@ -48,10 +55,9 @@ const answersFile = "answers.yaml"
 
 func newReport(esp string, inv *hardware.Inventory) *report {
 	folder := installer.ReportsPath + "/" + installer.FileName(inv.Board.Serial)
-	r := &report{folder: folder, work: workDir, dir: filepath.Join(esp, filepath.FromSlash(folder))}
+	r := &report{folder: folder, work: workDir, written: map[string][]byte{}, dir: filepath.Join(esp, filepath.FromSlash(folder))}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		r.faults = append(r.faults, err)
-		return r
 	}
 	// What an earlier try ended with does not hold any more.
 	if err := os.Remove(filepath.Join(r.dir, resultFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +65,7 @@ func newReport(esp string, inv *hardware.Inventory) *report {
 	}
 	r.json("inventory.json", inv)
 	var err error
-	if r.events, err = os.OpenFile(filepath.Join(r.dir, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644); err != nil {
+	if r.events, err = os.OpenFile(filepath.Join(r.dir, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o644); err != nil {
 		r.faults = append(r.faults, err)
 	}
 	return r
@@ -67,23 +73,30 @@ func newReport(esp string, inv *hardware.Inventory) *report {
 
 func (r *report) json(name string, v any) {
 	b, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(r.dir, name), append(b, '\n'), 0o644)
-	}
 	if err != nil {
+		r.faults = append(r.faults, err)
+		return
+	}
+	r.write(name, append(b, '\n'))
+}
+
+// write writes a file to the stick, and keeps it for another medium.
+func (r *report) write(name string, content []byte) {
+	r.written[name] = content
+	if err := os.WriteFile(filepath.Join(r.dir, name), content, 0o644); err != nil {
 		r.faults = append(r.faults, err)
 	}
 }
 
 func (r *report) plan(p *installer.Plan, a *preseed.Answers) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.target, r.step, r.divided, r.empty = "", "", false, false
 	if esp, ok := p.Disk.Layout.Part(disk.ESP); ok {
 		r.target = disk.PartitionPath(p.Disk.Chosen.Path, esp.Number)
 	}
 	r.json("plan.json", p)
-	if err := os.WriteFile(filepath.Join(r.dir, answersFile), preseed.Redacted(a), 0o644); err != nil {
-		r.faults = append(r.faults, err)
-	}
+	r.write(answersFile, preseed.Redacted(a))
 }
 
 // event appends one event. Progress is left out: it would wear the stick for nothing.
@@ -91,6 +104,8 @@ func (r *report) event(e installer.Event) {
 	if e.Kind == installer.StepProgress {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.follow(e)
 	b, err := json.Marshal(e)
 	if err == nil {
@@ -126,6 +141,8 @@ func (r *report) follow(e installer.Event) {
 // tried takes in how a try ended. Of the step that divides the disk only the journal is on
 // the stick, and that is written when the disk is divided.
 func (r *report) tried(outcome error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var failed *installer.MediumError
 	if r.step == installer.StepPartition && errors.As(outcome, &failed) && failed.Medium == installer.TheStick {
 		r.divided, r.empty = true, true
@@ -135,6 +152,8 @@ func (r *report) tried(outcome error) {
 // close ends the report with how it all ended, and tells where a person finds it. A
 // restart on the way ends nothing.
 func (r *report) close(outcome error) (where string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var closing error
 	if r.events != nil {
 		closing = r.events.Close()
@@ -145,7 +164,7 @@ func (r *report) close(outcome error) (where string) {
 	if closing != nil {
 		r.faults = append(r.faults, closing)
 	}
-	if err := r.leave(r.dir, outcome, false); err == nil {
+	if err := r.leave(r.dir, outcome); err == nil {
 		return "the report is on the stick, in " + r.folder
 	} else {
 		r.faults = append(r.faults, err)
@@ -161,9 +180,35 @@ func (r *report) failed(outcome error) {
 	if errors.Is(outcome, installer.ErrRestart) {
 		return
 	}
-	if err := r.leave(r.dir, outcome, false); err != nil {
-		r.faults = append(r.faults, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.place = r.folder
+	if err := r.leave(r.dir, outcome); err != nil {
+		r.faults, r.place = append(r.faults, err), ""
 	}
+}
+
+// where tells where a person finds the report of the last try that failed; empty: nowhere.
+func (r *report) where() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.place
+}
+
+// save writes the report anew after a try that failed, all of it, and tells where.
+func (r *report) save(outcome error) (where string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	onStick := r.leaveAll(r.dir, outcome)
+	if onStick == nil {
+		r.place = r.folder
+		return r.place, nil
+	}
+	if onDisk := r.leaveOnDisk(outcome); onDisk != nil {
+		return "", &installer.Refusal{Status: installer.StatusFailed, Message: "the report could not be written anywhere", Cause: errors.Join(onStick, onDisk), Remedy: "take a picture of this screen"}
+	}
+	r.place = r.folder + " on the disk's boot partition"
+	return r.place, nil
 }
 
 // leaveOnDisk writes the report to the boot partition of the disk. Where the step that
@@ -188,7 +233,7 @@ func (r *report) leaveOnDisk(outcome error) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(dir, 0)) }()
-	return r.leave(filepath.Join(dir, filepath.FromSlash(r.folder)), outcome, true)
+	return r.leaveAll(filepath.Join(dir, filepath.FromSlash(r.folder)), outcome)
 }
 
 // formatForReport makes a file system without any program of the system's: they lie on the
@@ -205,15 +250,26 @@ func formatForReport(device string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// leave writes the result to a folder, and the events as well where they are not yet.
-func (r *report) leave(dir string, outcome error, events bool) error {
+// leaveAll writes everything to a folder.
+func (r *report) leaveAll(dir string, outcome error) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if events {
-		if err := writeSynced(filepath.Join(dir, eventsFile), r.told); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(r.written)) {
+		if err := writeSynced(filepath.Join(dir, name), r.written[name]); err != nil {
 			return err
 		}
+	}
+	if err := writeSynced(filepath.Join(dir, eventsFile), r.told); err != nil {
+		return err
+	}
+	return r.leave(dir, outcome)
+}
+
+// leave writes the result to a folder, the last of all.
+func (r *report) leave(dir string, outcome error) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
 	b, err := json.MarshalIndent(r.result(outcome), "", "  ")
 	if err != nil {

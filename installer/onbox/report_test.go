@@ -104,6 +104,57 @@ func TestReportWithoutAStick(t *testing.T) {
 	}
 }
 
+// A report that the stick did not take is nowhere until a person has it saved, and then it is
+// whole; tried again, it has what came later, too.
+func TestReportSavedLater(t *testing.T) {
+	esp := filepath.Join(t.TempDir(), "stick")
+	must(t, os.WriteFile(esp, nil, 0o600)) // in the way of everything
+	r := newReport(esp, &hardware.Inventory{Board: hardware.Board{Serial: "AB/1"}})
+	r.plan(&installer.Plan{NodeName: "box-1"}, &preseed.Answers{})
+	r.event(installer.Event{Kind: installer.StepStarted, Step: "root"})
+	lost := errors.New("the disk is gone")
+	r.failed(lost)
+	if where := r.where(); where != "" {
+		t.Errorf("it is in %q, where nothing can be", where)
+	}
+	if where, err := r.save(lost); where != "" || installer.RemedyOf(err) != "take a picture of this screen" {
+		t.Errorf("saved in %q: %v", where, err)
+	}
+	must(t, os.Remove(esp))
+	for try := 1; try <= 2; try++ {
+		const folder = "stek/reports/AB-1"
+		if where, err := r.save(lost); where != folder || err != nil || r.where() != folder {
+			t.Fatalf("saved in %q, it is in %q: %v", where, r.where(), err)
+		}
+		for name, holds := range map[string]string{"inventory.json": "AB/1", "plan.json": "box-1", answersFile: "stek: 1", eventsFile: `"step":"root"`, resultFile: "the disk is gone"} {
+			b, err := os.ReadFile(filepath.Join(esp, folder, name))
+			if err != nil || !strings.Contains(string(b), holds) {
+				t.Errorf("%s: %s, %v", name, b, err)
+			}
+			if name == eventsFile && strings.Count(string(b), "\n") != try {
+				t.Errorf("%d events in the report of try %d:\n%s", strings.Count(string(b), "\n"), try, b)
+			}
+		}
+		r.event(installer.Event{Kind: installer.StepFailed, Step: "root"})
+	}
+}
+
+// A try that the stick took down says where, and one that follows without it does not.
+func TestReportIsWhereItIs(t *testing.T) {
+	esp := t.TempDir()
+	r := newReport(esp, &hardware.Inventory{Board: hardware.Board{Serial: "AB/1"}})
+	r.failed(errors.New("the disk is gone"))
+	if where := r.where(); where != "stek/reports/AB-1" {
+		t.Errorf("it is in %q", where)
+	}
+	must(t, os.RemoveAll(esp))
+	must(t, os.WriteFile(esp, nil, 0o600))
+	r.failed(errors.New("the stick is gone"))
+	if where := r.where(); where != "" {
+		t.Errorf("it is in %q, which is gone", where)
+	}
+}
+
 // The boot partition takes a report before the step that fills it has begun, and is not
 // made anew from then on.
 func TestReportOnAnEmptyPartition(t *testing.T) {

@@ -52,7 +52,10 @@ const (
 
 type (
 	eventMsg installer.Event
-	endMsg   struct{ err error }
+	endMsg   struct {
+		err    error
+		report string // where it is
+	}
 )
 
 // ErrLeft says that the person ended the program before anything was done.
@@ -217,7 +220,10 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 	case secondMsg:
 		return a.second()
 	case endMsg:
+		a.st.report = msg.report
 		return a.ended(msg.err)
+	case reportMsg:
+		a.reported(msg)
 	case tea.KeyPressMsg:
 		a.st.notice = ""
 		if a.st.left > 0 {
@@ -263,6 +269,8 @@ func (a *app) do(what action) tea.Cmd {
 		return a.change()
 	case save:
 		a.st.notice = a.st.saved()
+	case saveReport:
+		return a.savingReport()
 	case begin:
 		return a.begin()
 	case lookAgain:
@@ -292,7 +300,10 @@ func (a *app) do(what action) tea.Cmd {
 // begin begins the installation. After a failure the machine is looked at first: the disk
 // may have come back under another name.
 func (a *app) begin() tea.Cmd {
-	if a.st.phase == over && a.st.Look != nil {
+	switch {
+	case a.st.saving:
+		return nil // the report, perhaps onto the disk that is divided now
+	case a.st.phase == over && a.st.Look != nil:
 		a.retrying = true
 		return a.looking()
 	}
@@ -323,7 +334,11 @@ func (a *app) carryOut() tea.Cmd {
 	a.over(nothing)
 	return func() tea.Msg {
 		defer cancel()
-		return endMsg{a.st.Install(ctx, answers, p, person{func(m any) { a.send(m) }}, func(e installer.Event) { a.send(eventMsg(e)) })}
+		end := endMsg{err: a.st.Install(ctx, answers, p, person{func(m any) { a.send(m) }}, func(e installer.Event) { a.send(eventMsg(e)) })}
+		if a.st.Report != nil {
+			end.report = a.st.Report()
+		}
+		return end
 	}
 }
 

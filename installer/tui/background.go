@@ -23,6 +23,10 @@ type (
 		networks []probe.Network
 		err      error
 	}
+	reportMsg struct {
+		where string
+		err   error
+	}
 	secondMsg struct{}
 	watchMsg  struct{}
 )
@@ -99,6 +103,30 @@ func (a *app) scanning() tea.Cmd {
 		networks, err := a.st.Scan(a.ctx)
 		return scannedMsg{networks, err}
 	}
+}
+
+// savingReport writes the report anew: a stick may take its time.
+func (a *app) savingReport() tea.Cmd {
+	if a.st.saving {
+		return nil
+	}
+	a.st.saving = true
+	outcome := a.st.outcome
+	return func() tea.Msg {
+		where, err := a.st.SaveReport(outcome)
+		return reportMsg{where, err}
+	}
+}
+
+// reported says where the report is now, or why it is not.
+func (a *app) reported(msg reportMsg) {
+	a.st.saving = false
+	if msg.err != nil {
+		a.st.notice = msg.err.Error()
+		return
+	}
+	a.st.report, a.st.notice = msg.where, a.st.t("saved", msg.where)
+	a.refresh()
 }
 
 // looking looks at the machine anew, once at a time.

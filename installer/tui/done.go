@@ -34,13 +34,16 @@ func done(st *state) []row {
 		{kind: button, id: "retry", text: st.t("retry"), do: func(*state) action { return begin }},
 		{kind: button, id: "change", text: st.t("change"), do: func(*state) action { return back }},
 	}
+	if st.SaveReport != nil {
+		rows = append(rows, row{kind: button, id: "save-report", text: st.t("report.save"), do: func(*state) action { return saveReport }})
+	}
 	return append(st.savable(rows, row{kind: button, id: "save", text: st.t("save"), do: func(*state) action { return save }}), end)
 }
 
-// reported says where the report is.
+// reported says where the report is, if it is anywhere.
 func (st *state) reported() string {
-	if st.Report == "" {
+	if st.report == "" {
 		return ""
 	}
-	return st.t("report", st.Report)
+	return st.t("report", st.report)
 }

@@ -226,10 +226,13 @@ func (a *app) head() string {
 // page.
 func (a *app) notices() []string {
 	text := a.st.notice
-	if text == "" && a.st.looking {
+	switch {
+	case text != "":
+	case a.st.looking:
 		text = a.st.t("looking")
-	}
-	if text == "" {
+	case a.st.saving:
+		text = a.st.t("report.saving")
+	default:
 		return nil
 	}
 	lines := wrap(a.spell(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")), a.width, 0)

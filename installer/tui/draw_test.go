@@ -101,7 +101,7 @@ func TestEndings(t *testing.T) {
 		}
 	}
 	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
-	a.Update(endMsg{&installer.Refusal{Message: "the disk is gone"}})
+	a.Update(endMsg{err: &installer.Refusal{Message: "the disk is gone"}})
 	press(t, a, "ctrl+c")
 	if !strings.Contains(plain(a), a.st.t("quit.ask")) {
 		t.Errorf("to leave after a failure:\n%s", plain(a))

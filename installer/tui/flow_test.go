@@ -189,7 +189,7 @@ func TestFlowBack(t *testing.T) {
 func TestFlowFailureChangeRetry(t *testing.T) {
 	i := &tries{ends: []func(context.Context) error{fails, fails, succeeds}}
 	s := session(t, "raid-server")
-	s.Install, s.Report = i.install, "stek/reports/S1"
+	s.Install, s.Report = i.install, func() string { return "stek/reports/S1" }
 	f := begun(t, s)
 	f.toReviewWithPIN("kas 4711")
 	f.confirms()

@@ -79,7 +79,7 @@ func TestFrames(t *testing.T) {
 					a.st.start(mustPlan(t, a))
 					a.over(nothing)
 					show()
-					a.Update(endMsg{&installer.Refusal{Status: installer.StatusFailed, Message: "could not copy the root file system: writing at byte 4096: input/output error", Remedy: "the disk is failing: replace it"}})
+					a.Update(endMsg{report: "stek/reports/S1", err: &installer.Refusal{Status: installer.StatusFailed, Message: "could not copy the root file system: writing at byte 4096: input/output error", Remedy: "the disk is failing: replace it"}})
 					show()
 					a.Update(endMsg{})
 					show()

@@ -32,8 +32,9 @@ func session(t testing.TB, machine string) Session {
 		Install: func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
 			return nil
 		},
-		Test: func(context.Context, preseed.Network, func(probe.Verdict)) error { return nil },
-		Save: func([]byte) (string, error) { return "stek/preseed.yaml", nil },
+		Test:       func(context.Context, preseed.Network, func(probe.Verdict)) error { return nil },
+		Save:       func([]byte) (string, error) { return "stek/preseed.yaml", nil },
+		SaveReport: func(error) (string, error) { return "stek/reports/S1", nil },
 	}
 }
 

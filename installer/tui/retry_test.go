@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
@@ -158,5 +159,55 @@ func TestQuestionUnderStop(t *testing.T) {
 	f.keys("enter") // no
 	if f.page().id != "progress" || f.edited != "answer" || len(reply) > 0 {
 		t.Errorf("page %s, what is typed goes to %q, %d answers", f.page().id, f.edited, len(reply))
+	}
+}
+
+// The report is where it was written, and nowhere else; saved by a person it is where that
+// says, or there is a reason.
+func TestSaveReport(t *testing.T) {
+	for _, tt := range []struct {
+		name, first string // where it is before
+		where       string
+		err         error
+		says        []string
+		not         string
+	}{
+		{"written all the time", "stek/reports/S1", "stek/reports/S1", nil, []string{"The report is in stek/reports/S1.", "saved: stek/reports/S1"}, ""},
+		{"written at last", "", "stek/reports/S1 on the disk", nil, []string{"The report is in stek/reports/S1 on the disk.", "saved: "}, ""},
+		{"written nowhere", "", "", errors.New("the stick is gone; take a picture"), []string{"the stick is gone; take a picture"}, "The report is in"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, saves := failed(t), 0
+			lost := errors.New("the disk is gone")
+			f.update(endMsg{err: lost, report: tt.first})
+			if got := strings.Contains(plain(f.app), "The report is in"); got != (tt.first != "") {
+				t.Errorf("before: %v:\n%s", got, plain(f.app))
+			}
+			f.st.SaveReport = func(outcome error) (string, error) {
+				if saves++; outcome != lost {
+					t.Errorf("of a try that ended %v", outcome)
+				}
+				return tt.where, tt.err
+			}
+			f.keys("down", "down", "enter", "enter")
+			if !strings.Contains(plain(f.app), f.st.t("report.saving")) {
+				t.Errorf("while saving:\n%s", plain(f.app))
+			}
+			f.keys("up", "up", "enter") // not before the report is written
+			f.settle()
+			page := plain(f.app)
+			for _, text := range tt.says {
+				if !strings.Contains(page, text) {
+					t.Errorf("it does not say %q:\n%s", text, page)
+				}
+			}
+			if saves != 1 || f.looks != 0 || tt.not != "" && strings.Contains(page, tt.not) {
+				t.Errorf("saved %d times, %d looks:\n%s", saves, f.looks, page)
+			}
+			f.keys("enter")
+			if f.settle(); f.begins != 1 {
+				t.Errorf("begun %d times afterwards", f.begins)
+			}
+		})
 	}
 }

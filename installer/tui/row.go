@@ -56,7 +56,8 @@ const (
 	begin // the installation
 	stop
 	leave
-	save
+	save        // the answers
+	saveReport  // of what was done
 	answer      // a step's question
 	resume      // what lay below
 	show        // what a step shows, as a picture

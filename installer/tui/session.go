@@ -34,8 +34,11 @@ type Session struct {
 	// Look looks at the machine anew: what was pulled out may be back. nil: what there is
 	// is known for good.
 	Look func(ctx context.Context) (*hardware.Inventory, error)
-	// Report tells a person where the report is kept; empty: nowhere.
-	Report string
+	// Report tells where the report of the last try is; empty: nowhere. nil: there is none.
+	Report func() string
+	// SaveReport writes the report of a try that ended so anew, wherever there is a place for
+	// it, and tells where. nil: there is none.
+	SaveReport func(outcome error) (where string, err error)
 
 	// Files are what somebody left on the stick to be taken, by ending: .conf for a tunnel,
 	// .pem, .crt and .key for certificates and their keys.
@@ -100,6 +103,8 @@ type state struct {
 	about   string    // what it shows
 	shown   string    // what it shows, to be copied
 	blocks  bool      // the terminal has the signs that a picture is made of
+	report  string    // where it is; empty: nowhere
+	saving  bool      // the report
 	left    int       // seconds until what is shown goes on by itself; 0: it does not
 	outcome error
 }
