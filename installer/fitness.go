@@ -6,6 +6,7 @@ import (
 
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 // Finding is what one part of a machine is good for, in words for the person at it.
@@ -34,7 +35,8 @@ const (
 	PartTPM        = "tpm"
 	PartSecureBoot = "secure-boot"
 	PartDisks      = "disks"
-	PartNetwork    = "network"
+	PartNetwork    = "network" // cards for a cable
+	PartRadio      = "radio"
 )
 
 // Fitness looks at everything an installation needs, before anything is asked. It is a
@@ -42,7 +44,7 @@ const (
 func Fitness(inv *hardware.Inventory) []Finding {
 	return []Finding{
 		{Part: PartMachine, State: Green, Words: Box(inv.Board).words()},
-		firmwareFitness(inv), memoryFitness(inv), tpmFitness(inv.TPM), secureBootFitness(inv.Firmware), disksFitness(inv), networkFitness(inv),
+		firmwareFitness(inv), memoryFitness(inv), tpmFitness(inv.TPM), secureBootFitness(inv.Firmware), disksFitness(inv), networkFitness(inv.NICs), radioFitness(inv.NICs),
 	}
 }
 
@@ -91,15 +93,38 @@ func disksFitness(inv *hardware.Inventory) Finding {
 	return Finding{PartDisks, Red, words, "the list of disks says what is against each"}
 }
 
-func networkFitness(inv *hardware.Inventory) Finding {
+func networkFitness(cards []hardware.NIC) Finding {
 	var names []string
-	for _, n := range inv.NICs {
-		names = append(names, fmt.Sprintf("%s (%s)", n.Name, n.Type))
+	for _, n := range cards {
+		if n.Type != string(preseed.Wireless) {
+			names = append(names, fmt.Sprintf("%s (%s)", n.Name, n.Type))
+		}
 	}
 	if len(names) == 0 {
-		return Finding{PartNetwork, Yellow, "no network card", "a node works without one; for a network, fit a card that Linux knows"}
+		return Finding{PartNetwork, Yellow, "no network card for a cable", "a node works without one; for a network by cable, fit a card that Linux knows"}
 	}
 	return Finding{Part: PartNetwork, State: Green, Words: strings.Join(names, ", ")}
+}
+
+func radioFitness(cards []hardware.NIC) Finding {
+	f := Finding{Part: PartRadio, State: Green}
+	var all []string
+	for _, n := range cards {
+		if n.Type != string(preseed.Wireless) {
+			continue
+		}
+		words := n.Name
+		if n.Blocked != "" {
+			words += map[string]string{hardware.BlockedHard: ", switched off by its switch or the firmware", hardware.BlockedSoft: ", switched off by a program or a key (rfkill)"}[n.Blocked]
+			f.State, f.Remedy = Yellow, "for WiFi, switch it on: at the machine, or in the firmware's menu"
+		}
+		all = append(all, words)
+	}
+	if len(all) == 0 {
+		return Finding{PartRadio, Yellow, "no wireless card", "a cable does as well; for WiFi, fit a card that Linux knows"}
+	}
+	f.Words = strings.Join(all, "; ")
+	return f
 }
 
 // Suggest is what a person at the machine is offered as answers, by the keys of the answer

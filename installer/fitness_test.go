@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/test/golden"
 	"github.com/stek-edge/stek/test/machines"
@@ -50,6 +52,44 @@ func TestFitness(t *testing.T) {
 				t.Errorf("there is a red light, and a plan: %v", err)
 			case !red && errors.As(err, &refused) && refused.Status == StatusMissing:
 				t.Errorf("there is no red light, and the machine is refused: %v", err)
+			}
+		})
+	}
+}
+
+// Cards for a cable and radios have a light each: what the one kind can do says nothing of the
+// other.
+func TestFitnessOfCards(t *testing.T) {
+	cable, radio := hardware.NIC{Name: "eth0", Type: "ethernet"}, hardware.NIC{Name: "wlan0", Type: "wifi"}
+	blocked := func(how string) hardware.NIC {
+		return hardware.NIC{Name: "wlan1", Type: "wifi", Blocked: how}
+	}
+	for _, tt := range []struct {
+		name        string
+		cards       []hardware.NIC
+		cables      Light
+		radios      Light
+		words, does string // about the radios
+	}{
+		{"none", nil, Yellow, Yellow, "no wireless card", "fit a card"},
+		{"a cable", []hardware.NIC{cable}, Green, Yellow, "no wireless card", "a cable does as well"},
+		{"a radio", []hardware.NIC{radio}, Yellow, Green, "wlan0", ""},
+		{"both", []hardware.NIC{cable, radio}, Green, Green, "wlan0", ""},
+		{"a switch is off", []hardware.NIC{cable, blocked(hardware.BlockedHard)}, Green, Yellow, "wlan1, switched off by its switch", "switch it on"},
+		{"one of two is off", []hardware.NIC{blocked(hardware.BlockedSoft), radio}, Yellow, Yellow, "(rfkill); wlan0", "switch it on"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, f := range Fitness(&hardware.Inventory{NICs: tt.cards}) {
+				switch f.Part {
+				case PartNetwork:
+					if f.State != tt.cables || strings.Contains(f.Words, "wlan") {
+						t.Errorf("cables: %+v", f)
+					}
+				case PartRadio:
+					if f.State != tt.radios || !strings.Contains(f.Words, tt.words) || !strings.Contains(f.Remedy, tt.does) || (f.Remedy == "") != (f.State == Green) {
+						t.Errorf("radios: %+v", f)
+					}
+				}
 			}
 		})
 	}

@@ -94,4 +94,6 @@ type NIC struct {
 	Driver string `json:"driver,omitempty"`
 	Type   string `json:"type"`           // ethernet | wifi | other
 	Path   string `json:"path,omitempty"` // bus path: pci-0000:00:1f.6
+
+	Blocked string `json:"blocked,omitempty"` // what keeps a radio from transmitting: BlockedHard, BlockedSoft
 }

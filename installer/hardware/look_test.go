@@ -161,6 +161,34 @@ func TestCardAsUdevHasIt(t *testing.T) {
 	}
 }
 
+// A radio that is there may be switched off; what no program can overrule is told first.
+func TestBlockedRadio(t *testing.T) {
+	for _, c := range []struct {
+		name, hard, soft, want string
+	}{
+		{"on", "0", "0", ""},
+		{"by its switch", "1", "0", BlockedHard},
+		{"by a program", "0", "1", BlockedSoft},
+		{"by both", "1", "1", BlockedHard},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := officePC(t)
+			phy := "devices/pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0/net/wlx/phy80211/"
+			b.sys(phy+"rfkill0/hard", c.hard+"\n")
+			b.sys(phy+"rfkill0/soft", c.soft+"\n")
+			for _, n := range b.roots.nics() {
+				want := ""
+				if n.Name == "wlx" {
+					want = c.want
+				}
+				if n.Blocked != want {
+					t.Errorf("%s: %q, want %q", n.Name, n.Blocked, want)
+				}
+			}
+		})
+	}
+}
+
 func TestWhereSerialsComeFrom(t *testing.T) {
 	b := newBox(t)
 	const ata = "pci0000:00/0000:00:17.0/ata2/host1/target1:0:0/1:0:0:0"

@@ -26,13 +26,31 @@ func (r Roots) nics() []NIC {
 		}
 		switch {
 		case exists(dir, "phy80211"), exists(dir, "wireless"):
-			n.Type = "wifi"
+			n.Type, n.Blocked = "wifi", blocked(filepath.Join(dir, "phy80211"))
 		case number(dir, "type") == 1: // ARPHRD_ETHER
 			n.Type = "ethernet"
 		}
 		out = append(out, n)
 	}
 	return out
+}
+
+// What keeps a radio from transmitting, by the names of the kernel
+// (Documentation/ABI/stable/sysfs-class-rfkill).
+const (
+	BlockedHard = "hard" // a switch, or the firmware: no program can overrule it
+	BlockedSoft = "soft" // a program, or a key
+)
+
+func blocked(phy string) string {
+	for _, how := range []string{BlockedHard, BlockedSoft} {
+		for _, name := range names(phy) {
+			if strings.HasPrefix(name, "rfkill") && number(phy, name, how) == 1 {
+				return how
+			}
+		}
+	}
+	return ""
 }
 
 var (
