@@ -3,7 +3,6 @@ package tui
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
@@ -132,12 +131,12 @@ func loginRows(st *state) []row {
 
 // signal is a word and the number: below -75 dBm a link holds at its lowest rates only.
 func signal(st *state, dbm int) string {
-	word := "wifi.signal.good"
+	word := st.t("wifi.signal.good")
 	switch {
 	case dbm < -75:
-		word = "wifi.signal.weak"
+		word = st.t("wifi.signal.weak")
 	case dbm < -65:
-		word = "wifi.signal.fair"
+		word = st.t("wifi.signal.fair")
 	}
-	return strings.TrimSpace(fmt.Sprintf("%s (%d dBm)", st.t(word), dbm))
+	return fmt.Sprintf("%s (%d dBm)", word, dbm)
 }
