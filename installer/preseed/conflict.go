@@ -17,11 +17,11 @@ type conflict struct {
 type addConflict func(key, message, remedy string, also ...string)
 
 // conflicts compares the answers, defaults filled in, with each other. Those about a key
-// that a person will be asked for are none yet.
+// that a person will be asked for, or that depend on one, are none yet.
 func conflicts(a *Answers) []conflict {
 	var found []conflict
 	add := func(key, message, remedy string, also ...string) {
-		if a.willBeAsked(key) {
+		if slices.ContainsFunc(append(also, key), a.willBeAsked) {
 			return
 		}
 		found = append(found, conflict{Fault{Key: key, Kind: FaultConflict, Message: key + ": " + message, Remedy: remedy}, also})

@@ -53,7 +53,8 @@ func checkStack(value string) *problem {
 // questions are the keys that the screen asks for; those below them go with them.
 var questions = []string{
 	"node.language", "node.keyboard", "disk.match", "encryption.unlock", "encryption.tpm2.pin", "encryption.recovery.show", "encryption.recovery.recipient",
-	"boot.secure-boot", "network.offline", "network.links", "network.ntp", "node.name", "node.site", "node.timezone", "node.admin.ssh-keys", "on-finish",
+	"boot.secure-boot", "network.offline", "network.links", "network.country", "network.ntp", "network.proxy", "network.vpn",
+	"node.name", "node.site", "node.timezone", "node.admin.ssh-keys", "on-finish",
 }
 
 // Questions returns the keys that the screen has a question for, and that the key ask may
