@@ -54,7 +54,7 @@ func checkStack(value string) *problem {
 var questions = []string{
 	"node.language", "node.keyboard", "disk.match", "encryption.unlock", "encryption.tpm2.pin", "encryption.recovery.show", "encryption.recovery.recipient",
 	"boot.secure-boot", "network.offline", "network.links", "network.country", "network.ntp", "network.proxy", "network.vpn",
-	"node.name", "node.site", "node.timezone", "node.admin.ssh-keys", "on-finish",
+	"node.name", "node.site", "node.timezone", "node.admin.ssh-keys", "k3s.role", "k3s.server", "k3s.token", "on-finish",
 }
 
 // Questions returns the keys that the screen has a question for, and that the key ask may

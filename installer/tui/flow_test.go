@@ -309,9 +309,9 @@ func TestFlowAsk(t *testing.T) {
 			i := &tries{ends: []func(context.Context) error{succeeds}}
 			f := begun(t, asked(t, tt.empty, i))
 			f.sees("1/2", "Node")
-			f.keys("up", "up", "up", "up", "up", "up", "up", "up", "ctrl+u")
+			f.keys("up", "up", "up", "up", "up", "up", "up", "up", "up", "ctrl+u")
 			f.types("hall-9")
-			f.keys("down", "down", "down", "down", "down", "down", "down", "enter")
+			f.keys("down", "down", "down", "down", "down", "down", "down", "down", "down", "enter")
 			if tt.empty && !tt.stopped {
 				for range countdown + 2 {
 					f.tm.Send(secondMsg{})

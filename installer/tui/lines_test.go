@@ -21,8 +21,8 @@ func TestLines(t *testing.T) {
 		want        error
 	}{
 		// language, keyboard, disk, what opens it, recovery shown, office, network, no tunnel, time servers, on and not to the test, name twice,
-		// site, zone, key, finish, the end of the serial number, save, install
-		{"to the end", "\n\n1\n\n\n\n\n\n\n2\nhall 7\nhall-7\n\n\n\n\nCONFIRM\n2\n1\n", nil},
+		// site, zone, key, role, finish, the end of the serial number, save, install
+		{"to the end", "\n\n1\n\n\n\n\n\n\n2\nhall 7\nhall-7\n\n\n\n\n\nCONFIRM\n2\n1\n", nil},
 		{"the input ends", "\n\n1\n", ErrLeft},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,19 +5,20 @@ import (
 	"strings"
 )
 
-// node asks what the box is called and who may look after it.
+// node asks what the box is called, who may look after it, and what it is in its cluster.
 func node(st *state) []row {
 	rows := []row{
 		keyed(st, "node.name", st.t("node.name")),
 		keyed(st, "node.site", st.t("node.site")),
 		keyed(st, "node.timezone", st.t("node.timezone")),
 		sshKeys(st),
-		{kind: heading, text: st.t("node.finish")},
+	}
+	rows = append(append(rows, role(st)...),
+		row{kind: heading, text: st.t("node.finish")},
 		word(st, "on-finish", "reboot", st.t("finish.reboot")),
 		word(st, "on-finish", "poweroff", st.t("finish.poweroff")),
-		word(st, "on-finish", "stay", st.t("finish.stay")),
-	}
-	return st.placed([]string{"node", "on-finish"}, rows, st.goOn())
+		word(st, "on-finish", "stay", st.t("finish.stay")))
+	return st.placed([]string{"node", "k3s", "on-finish"}, rows, st.goOn())
 }
 
 // sshKeys is an input for all public keys, with commas between them. A comma may also be

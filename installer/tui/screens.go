@@ -25,7 +25,7 @@ var screens = []screen{
 	{id: "encryption", rows: encryption, about: []string{"encryption"}},
 	{id: "boot", rows: boot, about: []string{"boot.secure-boot"}, fits: canEnrol},
 	{id: "network", rows: network, about: []string{"network"}},
-	{id: "node", rows: node, about: []string{"node.name", "node.site", "node.timezone", "node.admin", "on-finish"}},
+	{id: "node", rows: node, about: []string{"node.name", "node.site", "node.timezone", "node.admin", rolePath, serverPath, tokenPath, "on-finish"}},
 	{id: "review", rows: review},
 }
 

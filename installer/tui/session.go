@@ -86,6 +86,7 @@ type state struct {
 
 	ways     map[string]map[string][]string // links of the ways that were left
 	online   map[string][]string            // the network when there was one
+	joined   map[string][]string            // the cluster of another, when the box was to join it
 	proxied  bool                           // a proxy is wanted, and nothing is said of it yet
 	cards    []probe.Card
 	networks []probe.Network // wireless ones in reach
