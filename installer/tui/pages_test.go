@@ -201,6 +201,11 @@ func TestFaultsAtTheirField(t *testing.T) {
 	}
 }
 
+// wifiInReach hears three networks.
+func wifiInReach(context.Context) ([]probe.Network, error) {
+	return []probe.Network{{SSID: "Kas 7", Signal: -48, Security: preseed.WiFiWPA3}, {SSID: "office", Signal: -70, Security: preseed.WiFiEnterprise}, {SSID: "guests", Signal: -80, Security: preseed.WiFiOpen}}, nil
+}
+
 // TestWiFi: a network is chosen from those in reach or typed, its password is judged, hidden
 // and saved nowhere, and an open one has none.
 func TestWiFi(t *testing.T) {
@@ -208,9 +213,7 @@ func TestWiFi(t *testing.T) {
 	s := session(t, "mini-pc")
 	var saved string
 	s.Save = func(text []byte) (string, error) { saved = string(text); return "", nil }
-	s.Scan = func(context.Context) ([]probe.Network, error) {
-		return []probe.Network{{SSID: "Kas 7", Signal: -48, Security: preseed.WiFiWPA3}, {SSID: "office", Signal: -70, Security: preseed.WiFiEnterprise}, {SSID: "guests", Signal: -80, Security: preseed.WiFiOpen}}, nil
-	}
+	s.Scan = wifiInReach
 	a := newApp(t.Context(), s, look{mono: true})
 	a.send = func(tea.Msg) {}
 	wireless.take(a.st)

@@ -100,7 +100,7 @@ const eap = link + ".wifi.eap"
 // loginRows ask for the login at an enterprise network. Certificates come from the stick:
 // nobody types one.
 func loginRows(st *state) []row {
-	var rows []row
+	rows := []row{{kind: heading, text: st.t("wifi.eap.method")}}
 	method := st.draft.one(eap + ".method")
 	for _, m := range []preseed.EAPMethod{preseed.EAPPEAP, preseed.EAPTTLS, preseed.EAPTLS} {
 		rows = append(rows, choice(eap+".method="+string(m), st.t("wifi.eap."+string(m)), method == string(m), func(st *state) {

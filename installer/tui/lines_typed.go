@@ -1,0 +1,128 @@
+package tui
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// ctrlC is what the key gives where the terminal sends no signal for it.
+const ctrlC = 0x03
+
+// errStop says that a person has pressed Ctrl-C.
+var errStop = errors.New("Ctrl-C")
+
+// typist is whoever answers in the line mode. What is typed is read all the time, so that
+// Ctrl-C is seen also while nothing is asked.
+type typist struct {
+	tty   *os.File      // nil: what is typed comes from no terminal
+	typed chan string   // closed at the end of the input
+	stops chan struct{} // Ctrl-C
+}
+
+// aheadOfQuestions is how many lines may be typed before they are asked for.
+const aheadOfQuestions = 64
+
+// listen reads until the input ends, or ctx does and nobody waits for what is typed.
+func listen(ctx context.Context, in io.Reader) *typist {
+	t := &typist{typed: make(chan string, aheadOfQuestions), stops: make(chan struct{}, 1)}
+	if f, ok := in.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+			t.tty = f
+		}
+	}
+	go func() {
+		defer close(t.typed)
+		scanner := bufio.NewScanner(in)
+		scanner.Split(splitTyped)
+		for scanner.Scan() {
+			if strings.HasSuffix(scanner.Text(), string(rune(ctrlC))) {
+				select {
+				case t.stops <- struct{}{}:
+				default: // one is enough
+				}
+				continue
+			}
+			select {
+			case t.typed <- strings.TrimSuffix(scanner.Text(), "\r"):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return t
+}
+
+// splitTyped ends a line at its line break, which is left out, or behind Ctrl-C, with all
+// that was typed before it.
+func splitTyped(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	switch end := bytes.IndexAny(data, "\n\x03"); {
+	case end >= 0 && data[end] == ctrlC:
+		return end + 1, data[:end+1], nil
+	case end >= 0:
+		return end + 1, data[:end], nil
+	case atEOF && len(data) > 0:
+		return len(data), data, nil
+	}
+	return 0, nil, nil
+}
+
+// byLines has the terminal hand over lines, and Ctrl-C at once, like the end of a line and
+// without a signal: a console of a box controls no session, so that nobody would get one
+// (termios(3), ISIG and VEOL). It returns what puts the terminal back as it was.
+func (t *typist) byLines() (restore func()) {
+	return t.change(func(line *unix.Termios) {
+		line.Iflag |= unix.ICRNL
+		line.Oflag |= unix.OPOST | unix.ONLCR
+		line.Lflag |= unix.ICANON | unix.ECHO | unix.ECHOE | unix.ECHOK
+		line.Lflag &^= unix.ISIG
+		line.Cc[unix.VEOL] = ctrlC
+	})
+}
+
+// unseen has the terminal show nothing of what is typed, until the line break.
+func (t *typist) unseen(out io.Writer) (restore func()) {
+	shown := t.change(func(line *unix.Termios) { line.Lflag &^= unix.ECHO })
+	if t.tty == nil {
+		return shown
+	}
+	return func() {
+		shown()
+		fmt.Fprintln(out)
+	}
+}
+
+func (t *typist) change(to func(*unix.Termios)) (restore func()) {
+	if t.tty == nil {
+		return func() {}
+	}
+	fd := int(t.tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return func() {}
+	}
+	now := *before
+	to(&now)
+	_ = unix.IoctlSetTermios(fd, unix.TCSETS, &now)
+	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }
+}
+
+// oneAtATime lets several say something without a word of one in a line of another.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
+}
