@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,7 +50,7 @@ func Attended(ctx context.Context, show Show, o tui.Options, path string) error 
 		rep := newReport(s.esp, inv)
 		session, err := s.session(inv, image, rep, given)
 		if err == nil {
-			err = show(ctx, session, o)
+			err = ask(ctx, show, session, o, quietOn(o.Input))
 		}
 		people.Say("%s", rep.close(err))
 		return err
@@ -83,15 +85,20 @@ func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image ins
 	if err != nil {
 		return err
 	}
-	defer quiet()()
 	session, err := s.session(inv, image, rep, given)
 	if err != nil {
 		return err
 	}
-	if err := tui.Run(ctx, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())}); err != nil {
+	if err := ask(ctx, tui.Run, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())}, quiet); err != nil {
 		return err
 	}
 	return finish(ctx, s.installed.OnFinish, people)
+}
+
+// ask has a person answer at a terminal on which nobody else says anything.
+func ask(ctx context.Context, show Show, session tui.Session, o tui.Options, quiet func() (restore func())) error {
+	defer quiet()()
+	return show(ctx, session, o)
 }
 
 // session is what the screens may do on this machine. given are the answers of a file that
@@ -207,6 +214,23 @@ const (
 	statusOn  = unix.Signal(34 + 20)
 	statusOff = unix.Signal(34 + 21)
 )
+
+// quietOn is quiet where a person is asked at a console of the machine: what the kernel says
+// goes to no other terminal.
+func quietOn(input io.Reader) func() (restore func()) {
+	if f, ok := input.(*os.File); ok {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())); err == nil && isConsole(name) {
+			return quiet
+		}
+	}
+	return func() (restore func()) { return func() {} }
+}
+
+// isConsole tells whether a terminal is one that the kernel may write to, and none of a
+// login over the network (pts(4)).
+func isConsole(name string) bool {
+	return name == "/dev/console" || strings.HasPrefix(name, "/dev/tty") || strings.HasPrefix(name, "/dev/hvc")
+}
 
 // quiet keeps what the kernel and systemd say off the screens, and returns what lets them
 // speak again (proc_sys_kernel(5), printk).

@@ -1,6 +1,7 @@
 package onbox
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/tui"
 )
 
 // What was left on the stick to be taken is offered; answers, long files and what is no
@@ -104,6 +106,34 @@ func TestTerminalEnv(t *testing.T) {
 	for tty, want := range map[string]string{"/dev/ttyS0": "vt220", "/dev/ttyAMA0": "vt220", "/dev/hvc0": "vt220", "/dev/tty0": "linux", "/dev/tty1": "linux"} {
 		if got := terminalEnv(tty); !strings.HasSuffix(got[0], want) {
 			t.Errorf("%s: %v", tty, got)
+		}
+	}
+}
+
+// The kernel is quiet while a person is asked, and no longer, however that ends.
+func TestAsk(t *testing.T) {
+	for name, want := range map[string]error{"installed": nil, "not installed": errors.New("the disk does not answer")} {
+		t.Run(name, func(t *testing.T) {
+			var did []string
+			note := func(what string) { did = append(did, what) }
+			show := func(context.Context, tui.Session, tui.Options) error { note("asked"); return want }
+			quiet := func() func() { note("quiet"); return func() { note("restored") } }
+			if err := ask(t.Context(), show, tui.Session{}, tui.Options{}, quiet); !errors.Is(err, want) {
+				t.Errorf("%v", err)
+			}
+			if got := strings.Join(did, ", "); got != "quiet, asked, restored" {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+}
+
+// The kernel writes to the machine's own terminals, and to none of a login over the network.
+func TestIsConsole(t *testing.T) {
+	for name, want := range map[string]bool{"/dev/tty1": true, "/dev/ttyS0": true, "/dev/ttyAMA0": true, "/dev/hvc0": true, "/dev/console": true,
+		"/dev/pts/0": false, "/dev/null": false, "pipe:[4711]": false} {
+		if got := isConsole(name); got != want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
