@@ -20,7 +20,7 @@ import (
 func RunLines(ctx context.Context, s Session, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l := &lines{ctx: ctx, st: newState(s), out: &oneAtATime{w: o.Output}, typist: listen(ctx, o.Input)}
+	l := &lines{ctx: ctx, st: newState(s), out: &speaker{w: o.Output, ascii: lookOf(o.Env).ascii}, typist: listen(ctx, o.Input)}
 	defer l.typist.byLines()()
 	err := l.pages()
 	switch {

@@ -151,6 +151,18 @@ func TestLinesBack(t *testing.T) {
 	}
 }
 
+// A serial line gets no sign that only some terminals have, in any language.
+func TestLinesSigns(t *testing.T) {
+	for env, want := range map[string]string{"TERM=vt220": "verschluesselten", "TERM=linux LANG=C.UTF-8": "verschlüsselten"} {
+		s := session(t, "raid-server")
+		s.Values["node.language"] = []string{"de"}
+		var out bytes.Buffer
+		if err := RunLines(t.Context(), s, Options{Input: strings.NewReader(""), Output: &out, Env: strings.Fields(env)}); !errors.Is(err, ErrLeft) || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: %v\n%s", env, err, out.String())
+		}
+	}
+}
+
 // After a failure a person tries again, changes the answers, saves them or leaves; nothing is
 // typed again, no secret either, and the machine is looked at before.
 func TestLinesFailure(t *testing.T) {

@@ -115,14 +115,22 @@ func (t *typist) change(to func(*unix.Termios)) (restore func()) {
 	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }
 }
 
-// oneAtATime lets several say something without a word of one in a line of another.
-type oneAtATime struct {
-	mu sync.Mutex
-	w  io.Writer
+// speaker writes texts in the signs that the terminal has, and without a word of one in a
+// line of another.
+type speaker struct {
+	mu    sync.Mutex
+	w     io.Writer
+	ascii bool
 }
 
-func (o *oneAtATime) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.w.Write(p)
+func (s *speaker) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ascii {
+		return s.w.Write(text)
+	}
+	if _, err := io.WriteString(s.w, toASCII(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
