@@ -75,7 +75,7 @@ func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
 	var wg sync.WaitGroup
 	for _, f := range c.files {
 		wg.Go(func() {
-			if line, err := readSecret(ctx, f, question); err == nil {
+			if line, err := readLine(ctx, f, question, starred); err == nil {
 				answers <- line
 			}
 		})
@@ -90,37 +90,48 @@ func (c *Consoles) Ask(ctx context.Context, question string) ([]byte, error) {
 	}
 }
 
-// Choose waits until somebody presses Enter on one of the consoles, and gives that one.
-// It gives up when ctx ends.
-func (c *Consoles) Choose(ctx context.Context, question string) (*os.File, error) {
+// Choose waits until somebody presses Enter on one of the consoles, and gives that one,
+// with what was typed before. It gives up when ctx ends.
+func (c *Consoles) Choose(ctx context.Context, question string) (tty *os.File, typed string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	chosen := make(chan *os.File, len(c.files))
+	type choice struct {
+		tty   *os.File
+		typed string
+	}
+	chosen := make(chan choice, len(c.files))
 	var wg sync.WaitGroup
 	for _, f := range c.files {
 		wg.Go(func() {
-			if _, err := readSecret(ctx, f, question); err == nil {
-				chosen <- f
+			if line, err := readLine(ctx, f, question, shown); err == nil {
+				chosen <- choice{f, string(line)}
 			}
 		})
 	}
 	defer wg.Wait()
 	defer cancel()
 	select {
-	case f := <-chosen:
-		return f, nil
+	case c := <-chosen:
+		return c.tty, c.typed, nil
 	case <-ctx.Done():
-		return nil, ErrNobody
+		return nil, "", ErrNobody
 	}
 }
 
 const longestAnswer = 512 // bytes; a recovery key has 71
 
-// readSecret asks on a terminal and reads one line in raw mode, echoing stars. The
-// question comes when the terminal shows nothing any more of what is typed: people,
+// echo is what a terminal shows of what is typed.
+type echo bool
+
+const (
+	shown   echo = false
+	starred echo = true
+)
+
+// readLine asks on a terminal and reads one line in raw mode. The question comes when the terminal shows nothing any more of what is typed: people,
 // and serial lines with a paste buffer, are fast. It polls, so that a console on which
 // nobody types can be left.
-func readSecret(ctx context.Context, tty *os.File, question string) ([]byte, error) {
+func readLine(ctx context.Context, tty *os.File, question string, shows echo) ([]byte, error) {
 	fd := int(tty.Fd())
 	if old, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
 		raw := *old
@@ -154,18 +165,18 @@ func readSecret(ctx context.Context, tty *os.File, question string) ([]byte, err
 			return nil, errors.New("the console was closed")
 		}
 		var done bool
-		var echo string
-		line, echo, done = typeInto(line, buf[:n])
-		_, _ = tty.WriteString(echo)
+		var answer string
+		line, answer, done = typeInto(line, buf[:n], shows)
+		_, _ = tty.WriteString(answer)
 		if done {
 			return line, nil
 		}
 	}
 }
 
-// typeInto applies typed bytes to a line: what it is now, what to echo, and
+// typeInto applies typed bytes to a line: what it is now, what the terminal is to show, and
 // whether Enter ended it.
-func typeInto(line, typed []byte) (now []byte, echo string, done bool) {
+func typeInto(line, typed []byte, shows echo) (now []byte, answer string, done bool) {
 	var e strings.Builder
 	for _, b := range typed {
 		switch {
@@ -186,7 +197,10 @@ func typeInto(line, typed []byte) (now []byte, echo string, done bool) {
 		case b < ' ' || len(line) >= longestAnswer:
 		default:
 			line = append(line, b)
-			if utf8.RuneStart(b) { // a star for each character, of however many bytes
+			switch {
+			case shows == shown:
+				e.WriteByte(b)
+			case utf8.RuneStart(b): // a star for each character, of however many bytes
 				e.WriteString("*")
 			}
 		}

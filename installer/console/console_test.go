@@ -14,25 +14,27 @@ func TestTypeInto(t *testing.T) {
 	tests := []struct {
 		name, typed, wantLine, wantEcho string
 		wantDone                        bool
+		shows                           echo
 	}{
-		{"a line", "abc\r", "abc", "***\r\n", true},
-		{"not finished", "ab", "ab", "**", false},
-		{"backspace", "ab\x7fc\n", "ac", "**\b \b*\r\n", true},
-		{"backspace on nothing", "\x7f\x08a\n", "a", "*\r\n", true},
-		{"start again", "ab\x15c\n", "c", "**\b \b\b \b*\r\n", true},
-		{"control characters are dropped", "a\x1b\x00b\n", "ab", "**\r\n", true},
-		{"characters of two bytes", "a\u00e9\u00fc\x7f\r", "a\u00e9", "***\b \b\r\n", true},
-		{"what follows Enter is left", "a\rb", "a", "*\r\n", true},
+		{"a line", "abc\r", "abc", "***\r\n", true, starred},
+		{"not finished", "ab", "ab", "**", false, starred},
+		{"backspace", "ab\x7fc\n", "ac", "**\b \b*\r\n", true, starred},
+		{"backspace on nothing", "\x7f\x08a\n", "a", "*\r\n", true, starred},
+		{"start again", "ab\x15c\n", "c", "**\b \b\b \b*\r\n", true, starred},
+		{"control characters are dropped", "a\x1b\x00b\n", "ab", "**\r\n", true, starred},
+		{"characters of two bytes", "a\u00e9\u00fc\x7f\r", "a\u00e9", "***\b \b\r\n", true, starred},
+		{"what follows Enter is left", "a\rb", "a", "*\r\n", true, starred},
+		{"what may be seen", "l\u00e9\x7f\r", "l", "l\u00e9\b \b\r\n", true, shown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			line, echo, done := typeInto(nil, []byte(tt.typed))
+			line, echo, done := typeInto(nil, []byte(tt.typed), tt.shows)
 			if string(line) != tt.wantLine || echo != tt.wantEcho || done != tt.wantDone {
 				t.Errorf("got %q, %q, %v", line, echo, done)
 			}
 		})
 	}
-	if line, _, _ := typeInto(nil, bytes.Repeat([]byte("x"), 10_000)); len(line) != longestAnswer {
+	if line, _, _ := typeInto(nil, bytes.Repeat([]byte("x"), 10_000), starred); len(line) != longestAnswer {
 		t.Errorf("an endless line grew to %d bytes", len(line))
 	}
 }

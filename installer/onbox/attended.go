@@ -81,7 +81,7 @@ func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image ins
 	} else {
 		people.Say("The answer file leaves some answers to a person: %s.", strings.Join(given.Full.Ask, ", "))
 	}
-	tty, err := people.Choose(ctx, "Press Enter on the screen or serial line that you want to use:")
+	tty, show, err := chooseConsole(ctx, people)
 	if err != nil {
 		return err
 	}
@@ -89,10 +89,24 @@ func (s *stick) attended(ctx context.Context, inv *hardware.Inventory, image ins
 	if err != nil {
 		return err
 	}
-	if err := ask(ctx, tui.Run, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())}, quiet); err != nil {
+	if err := ask(ctx, show, session, tui.Options{Input: tty, Output: tty, Env: terminalEnv(tty.Name())}, quiet); err != nil {
 		return err
 	}
 	return finish(ctx, s.installed.OnFinish, people)
+}
+
+// chooseConsole waits until a person says at which console to ask, and whether on the whole
+// screen or line by line.
+func chooseConsole(ctx context.Context, people *console.Consoles) (*os.File, Show, error) {
+	people.Say("For questions line by line, as a screen reader reads them, type l and press Enter.")
+	tty, typed, err := people.Choose(ctx, "Press Enter on the screen or serial line that you want to use:")
+	if err != nil {
+		return nil, nil, err
+	}
+	if strings.EqualFold(strings.TrimSpace(typed), "l") {
+		return tty, tui.RunLines, nil
+	}
+	return tty, tui.Run, nil
 }
 
 // ask has a person answer at a terminal on which nobody else says anything.

@@ -7,10 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/creack/pty"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/console"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/tui"
+	"github.com/stek-edge/stek/test/machines"
 )
 
 // What was left on the stick to be taken is offered; answers, long files and what is no
@@ -135,5 +140,69 @@ func TestIsConsole(t *testing.T) {
 		if got := isConsole(name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// Enter at a console takes the whole screen there, and l the lines.
+func TestChooseConsole(t *testing.T) {
+	const wholeScreen, lines = "\x1b[?1049h", "== Welcome"
+	for _, tt := range []struct{ name, typed, sees, not string }{
+		{"Enter", "\r", wholeScreen, lines},
+		{"l and Enter", "l\r", lines, wholeScreen},
+		{"a capital letter, mistyped first", "k\x7fL\r", lines, wholeScreen},
+		{"something else", "x\r", wholeScreen, lines},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			person, tty, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer person.Close()
+			defer tty.Close()
+			if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
+				t.Fatal(err)
+			}
+			seen := make(chan string, 1024)
+			go func() {
+				buf := make([]byte, 4096)
+				for n, err := person.Read(buf); err == nil; n, err = person.Read(buf) {
+					seen <- string(buf[:n])
+				}
+			}()
+			sees := func(text string) (all string) {
+				t.Helper()
+				for late := time.After(10 * time.Second); !strings.Contains(all, text); {
+					select {
+					case more := <-seen:
+						all += more
+					case <-late:
+						t.Fatalf("%q is not there:\n%q", text, all)
+					}
+				}
+				return all
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				tty, show, err := chooseConsole(ctx, console.On(tty))
+				if err == nil {
+					err = show(ctx, tui.Session{Inventory: machines.Load(t, "raid-server")}, tui.Options{Input: tty, Output: tty, Env: terminalEnv("/dev/ttyS0")})
+				}
+				ended <- err
+			}()
+			if all := sees("that you want to use: "); !strings.Contains(all, "type l and press Enter") {
+				t.Errorf("it is not said how: %q", all)
+			}
+			if _, err := person.WriteString(tt.typed); err != nil {
+				t.Fatal(err)
+			}
+			if all := sees(tt.sees); strings.Contains(all, tt.not) {
+				t.Errorf("both ways: %q", all)
+			}
+			cancel()
+			if err := <-ended; err == nil {
+				t.Error("it ended well")
+			}
+		})
 	}
 }
