@@ -12,8 +12,9 @@
 // A disk may lose or reorder whatever it was not told to flush. [Log.Replay] goes through
 // the log and hands out the states that can be left: everything up to a write, nothing
 // since the last flush, some of the writes since then, and a write of which only the
-// first sectors arrived. Which of the many combinations are taken is drawn with a fixed
-// seed, so that a failure comes back.
+// first sectors arrived. A discard is done at once, or never: a drive may ignore it, and
+// what was there shows through as long as nothing is written over it. Which of the many
+// combinations are taken is drawn with a fixed seed, so that a failure comes back.
 //
 //	rec, err := powercut.NewRecorder(dir, powercut.Disk{Name: "disk", Size: 20 << 30})
 //	// … write to rec.Path("disk"), or to a loop device on it …

@@ -21,8 +21,8 @@ type Op struct {
 // OpKind tells what an Op did.
 type OpKind string
 
-// The kinds. After a discard what is read from the range is not defined; a recorded
-// disk returns zeros, as most do.
+// The kinds. After a discard what is read from the range is not defined; while it is
+// recorded a disk returns zeros, as most do.
 const (
 	Write   OpKind = "write"
 	Discard OpKind = "discard"

@@ -218,7 +218,8 @@ func (f *file) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	return 0
 }
 
-// Allocate implements [fs.NodeAllocater]: discards and zeroing come this way.
+// Allocate implements [fs.NodeAllocater]: discards and zeroing come this way. A zeroing
+// that may unmap cannot be told from a discard, and passes for one.
 func (f *file) Allocate(_ context.Context, _ fs.FileHandle, off, size uint64, mode uint32) syscall.Errno {
 	const punch, zeroRange = unix.FALLOC_FL_PUNCH_HOLE, unix.FALLOC_FL_ZERO_RANGE
 	op := Op{Disk: f.disk.Name, Off: off, Len: size, zero: true}

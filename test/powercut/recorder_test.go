@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/stek-edge/stek/test/powercut"
 )
 
@@ -98,6 +100,51 @@ func TestStates(t *testing.T) {
 	must(t, err)
 	for state, want := range map[string]bool{
 		"a...": true, "abb.": true, "ab..": true, "abbc": true, "a..c": true, "....": true, ".bb.": false, "..b.": false,
+	} {
+		if found[state] != want {
+			t.Errorf("state %s: %t, want %t", state, found[state], want)
+		}
+	}
+}
+
+// A discard may be ignored: then what was there is there still, also after a flush, but
+// for what was written over it.
+func TestDiscards(t *testing.T) {
+	rec := record(t, powercut.Disk{Name: "disk", Size: 1 << 16})
+	f, err := os.OpenFile(rec.Path("disk"), os.O_RDWR, 0)
+	must(t, err)
+	put := func(off int64, c byte) {
+		t.Helper()
+		_, err := f.WriteAt(bytes.Repeat([]byte{c}, 512), off)
+		must(t, err)
+	}
+	put(0, 'a')
+	put(512, 'a')
+	must(t, f.Sync())
+	must(t, rec.Mark("discarded"))
+	must(t, unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, 4096))
+	put(512, 'b')
+	must(t, rec.Mark("flushed"))
+	must(t, f.Sync())
+	put(1024, 'c')
+	must(t, f.Close())
+	found := map[string]bool{}
+	_, err = rec.Log().Replay(powercut.Options{Dir: t.TempDir(), Share: 1, Draws: 30}, func(s *powercut.State) error {
+		name := copyOf(t, s, "disk")
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if same, err := os.ReadFile(s.Path("disk")); err != nil || !bytes.Equal(same, b) {
+			t.Errorf("%s: a copy is not the same (%v)", s, err)
+		}
+		found[fmt.Sprintf("%s %c%c%c", s.Phase, letter(b[0]), letter(b[512]), letter(b[1024]))] = true
+		return nil
+	})
+	must(t, err)
+	for state, want := range map[string]bool{
+		"discarded ...": true, "discarded aa.": true, "discarded .b.": true, "discarded ab.": true, "discarded a..": false, "discarded .a.": false,
+		"flushed .b.": true, "flushed .bc": true, "flushed ab.": true, "flushed abc": true, "flushed ..c": false, "flushed aac": false,
 	} {
 		if found[state] != want {
 			t.Errorf("state %s: %t, want %t", state, found[state], want)

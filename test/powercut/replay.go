@@ -34,10 +34,11 @@ type State struct {
 	Variant string // which of the writes since the last flush are there
 
 	player *player
+	kind   drive
 }
 
 // Path is the file with the content of a disk.
-func (s *State) Path(disk string) string { return s.player.disks[disk].file.Name() }
+func (s *State) Path(disk string) string { return s.player.disks[disk].content(s.kind).Name() }
 
 // String names a state, so that it can be found again.
 func (s *State) String() string {
@@ -62,7 +63,7 @@ func (s *State) CopyTo(disk, name string) error {
 	if err := to.Truncate(int64(d.size)); err != nil {
 		return err
 	}
-	return copyData(to, d.file)
+	return copyData(to, d.content(s.kind))
 }
 
 // Stats count what a replay did.
@@ -109,12 +110,43 @@ type player struct {
 	disks map[string]*played
 	phase string
 	stats Stats
+
+	discarded bool // something, on any disk
 }
 
+// drive is what a disk makes of discards. It may do either, and a flush does not change
+// that.
+type drive int
+
+const (
+	discards drive = iota // returns zeros
+	ignores               // returns what was there, also long after
+)
+
 type played struct {
-	file    *os.File
+	files   [2]*os.File // by drive; of one that ignores discards there is none before the first
 	size    uint64
 	pending []Op // since the last flush, in order
+}
+
+func (d *played) content(kind drive) *os.File {
+	if d.files[kind] == nil {
+		return d.files[discards]
+	}
+	return d.files[kind]
+}
+
+// write does the first n bytes of a write, on both kinds of drive.
+func (d *played) write(l *Log, op Op, n uint64) error {
+	for _, f := range d.files {
+		if f == nil {
+			continue
+		}
+		if err := l.write(f, op, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func newPlayer(l *Log, o Options) (*player, error) {
@@ -125,15 +157,19 @@ func newPlayer(l *Log, o Options) (*player, error) {
 			p.close()
 			return nil, err
 		}
-		p.disks[d.Name] = &played{file: f, size: d.Size}
+		p.disks[d.Name] = &played{files: [2]*os.File{discards: f}, size: d.Size}
 	}
 	return p, nil
 }
 
 func (p *player) close() {
 	for _, d := range p.disks {
-		d.file.Close()
-		os.Remove(d.file.Name())
+		for _, f := range d.files {
+			if f != nil {
+				f.Close()
+				os.Remove(f.Name())
+			}
+		}
 	}
 }
 
@@ -150,49 +186,59 @@ func (p *player) play(i int, op Op, hand func(*State) error) error {
 			return nil
 		}
 		for _, w := range d.pending {
-			if err := p.write(d, w, w.Len); err != nil {
+			if err := d.write(p.log, w, w.Len); err != nil {
 				return err
 			}
 		}
 		d.pending = nil
-		return p.state(i, "nothing since the flush", nil, hand)
+		return p.state(i, "nothing since the flush", discards, nil, hand)
 	}
 	p.stats.Writes++
 	d := p.disks[op.Disk]
+	if op.Kind != Discard {
+		d.pending = append(d.pending, op)
+	} else if err := p.discard(d, op); err != nil {
+		return err
+	}
+	if err := p.state(i, "everything", discards, p.all(), hand); err != nil {
+		return err
+	}
 	if op.Kind == Discard {
-		if err := p.discard(d, op); err != nil {
+		if err := p.state(i, "everything", ignores, p.all(), hand); err != nil {
 			return err
 		}
-	} else {
-		d.pending = append(d.pending, op)
-	}
-	if err := p.state(i, "everything", p.all(), hand); err != nil {
-		return err
 	}
 	for range p.o.Draws {
 		variant, some := p.draw(op)
-		if err := p.state(i, variant, some, hand); err != nil {
+		if err := p.state(i, variant, p.drawDrive(), some, hand); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// discard takes effect at once, as drives do it, and what was written to the range
-// before is gone with it.
-func (p *player) discard(d *played, op Op) error {
+// discard takes effect at once, or on the other kind of drive never. What was written to
+// the range before is gone with it, or is on the medium.
+func (p *player) discard(d *played, op Op) (err error) {
+	p.discarded = true
+	if d.files[ignores] == nil {
+		name := d.files[discards].Name()
+		if d.files[ignores], err = image(name+".ignores", Disk{Size: d.size, From: name}); err != nil {
+			return err
+		}
+	}
 	var kept []Op
 	for _, w := range d.pending {
 		if w.Off >= op.Off+op.Len || w.Off+w.Len <= op.Off {
 			kept = append(kept, w)
 			continue
 		}
-		if err := p.write(d, w, w.Len); err != nil {
+		if err := d.write(p.log, w, w.Len); err != nil {
 			return err
 		}
 	}
 	d.pending = kept
-	return p.write(d, op, op.Len)
+	return p.log.write(d.files[discards], op, op.Len)
 }
 
 // part is a write of which the first n bytes arrived.
@@ -244,10 +290,21 @@ func (p *player) draw(last Op) (string, []part) {
 	return fmt.Sprintf("%d of %d writes", len(some), len(all)), some
 }
 
+// drawDrive takes the drives that ignore discards one time in three, once there was one.
+func (p *player) drawDrive() drive {
+	if p.discarded && p.rand.IntN(3) == 0 {
+		return ignores
+	}
+	return discards
+}
+
 // state puts writes onto the disks, hands the state out, and takes them off again.
-func (p *player) state(i int, variant string, writes []part, hand func(*State) error) (err error) {
+func (p *player) state(i int, variant string, kind drive, writes []part, hand func(*State) error) (err error) {
 	p.stats.States++
-	s := &State{Op: i, Phase: p.phase, Variant: variant, player: p}
+	if kind == ignores {
+		variant += ", on drives that ignore discards"
+	}
+	s := &State{Op: i, Phase: p.phase, Variant: variant, player: p, kind: kind}
 	if p.o.Share < 1 && p.rand.Float64() >= p.o.Share || p.o.Skip != nil && p.o.Skip(s) {
 		return nil
 	}
@@ -259,34 +316,34 @@ func (p *player) state(i int, variant string, writes []part, hand func(*State) e
 		}
 	}()
 	for _, w := range writes {
-		d := p.disks[w.op.Disk]
+		f := p.disks[w.op.Disk].content(kind)
 		before := make([]byte, w.n)
-		if _, err := d.file.ReadAt(before, int64(w.op.Off)); err != nil {
+		if _, err := f.ReadAt(before, int64(w.op.Off)); err != nil {
 			return err
 		}
-		if err := p.write(d, w.op, w.n); err != nil {
+		if err := p.log.write(f, w.op, w.n); err != nil {
 			return err
 		}
 		undo = append(undo, func() error {
-			_, err := d.file.WriteAt(before, int64(w.op.Off))
+			_, err := f.WriteAt(before, int64(w.op.Off))
 			return err
 		})
 	}
 	return hand(s)
 }
 
-// write does the first n bytes of a write.
-func (p *player) write(d *played, op Op, n uint64) error {
+// write does the first n bytes of a write to a file.
+func (l *Log) write(f *os.File, op Op, n uint64) error {
 	if op.Kind == Discard || op.zero {
-		err := unix.Fallocate(int(d.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(op.Off), int64(n))
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(op.Off), int64(n))
 		if err == nil || !errors.Is(err, unix.EOPNOTSUPP) {
 			return err
 		}
 	}
-	data, err := p.log.data(op)
+	data, err := l.data(op)
 	if err != nil {
 		return err
 	}
-	_, err = d.file.WriteAt(data[:n], int64(op.Off))
+	_, err = f.WriteAt(data[:n], int64(op.Off))
 	return err
 }
