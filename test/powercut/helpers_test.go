@@ -23,6 +23,18 @@ func options(t *testing.T, share float64) powercut.Options {
 	return o
 }
 
+// enough fails when a replay saw less than a recording of that kind has, or checked less
+// of it than its share.
+func enough(t *testing.T, stats powercut.Stats, o powercut.Options, states int) {
+	t.Helper()
+	if stats.States < states {
+		t.Errorf("the recording has %d states, and one of this kind has at least %d", stats.States, states)
+	}
+	if least := int(o.Share * float64(states) / 2); stats.Checked < least {
+		t.Errorf("%d states were checked, and a share of %g is at least %d", stats.Checked, o.Share, least)
+	}
+}
+
 // record mounts a recorder.
 func record(t *testing.T, disks ...powercut.Disk) *powercut.Recorder {
 	t.Helper()

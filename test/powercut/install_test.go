@@ -31,9 +31,10 @@ func TestInstall(t *testing.T) {
 	for _, tt := range []struct {
 		name, answers string
 		old           string // sfdisk's input for the disk as it was
+		states        int    // at least
 	}{
-		{"empty disk", answers, ""},
-		{"used disk", answers + "disk: {erase: true}\n", "label: gpt\nsize=2G, name=data\nsize=100M\nname=more\n"},
+		{"empty disk", answers, "", 300},
+		{"used disk", answers + "disk: {erase: true}\n", "label: gpt\nsize=2G, name=data\nsize=100M\nname=more\n", 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			i := newInstallation(t, tt.answers, tt.old)
@@ -41,7 +42,8 @@ func TestInstall(t *testing.T) {
 			i.detach()
 			resumed := 0
 			n := 0
-			stats, err := i.rec.Log().Replay(options(t, 0.3), func(s *powercut.State) error {
+			o := options(t, 0.3)
+			stats, err := i.rec.Log().Replay(o, func(s *powercut.State) error {
 				if err := i.starts(s); err != nil {
 					return err
 				}
@@ -53,6 +55,10 @@ func TestInstall(t *testing.T) {
 			})
 			if err != nil {
 				t.Error(err)
+			}
+			enough(t, stats, o, tt.states)
+			if resumed == 0 {
+				t.Error("none was taken up again")
 			}
 			t.Logf("%d writes, %d flushes, %d states, %d checked, %d of them taken up again", stats.Writes, stats.Flushes, stats.States, stats.Checked, resumed)
 		})

@@ -108,7 +108,8 @@ func TestKeys(t *testing.T) {
 	detach()
 
 	ended, checked := 0, 0
-	stats, err := rec.Log().Replay(options(t, 0.12), func(s *powercut.State) error {
+	o := options(t, 0.12)
+	stats, err := rec.Log().Replay(o, func(s *powercut.State) error {
 		p := byName[s.Phase]
 		if p.keys == nil {
 			return unfinished(s.Path("state"))
@@ -124,6 +125,10 @@ func TestKeys(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+	enough(t, stats, o, 1000)
+	if ended == 0 {
+		t.Error("none was taken up again")
 	}
 	t.Logf("%d writes, %d flushes, %d states, %d checked, %d of them taken up again", stats.Writes, stats.Flushes, stats.States, stats.Checked, ended)
 }
