@@ -10,6 +10,9 @@ import (
 	"github.com/stek-edge/stek/test/powercut"
 )
 
+// unfinishedLabel is that of a volume until its installation has ended.
+const unfinishedLabel = "stek-unfinished"
+
 // everything has each state checked; without it a drawn part is.
 var everything = os.Getenv("STEK_POWERCUT") == "all"
 

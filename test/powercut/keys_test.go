@@ -68,7 +68,7 @@ func TestKeys(t *testing.T) {
 	changed := []string{"second recovery key", "maintenance key"}
 	phases := []phase{
 		{name: "format", do: func() error {
-			return m.Format(ctx, vault.FormatOptions{Recovery: first, Label: "stek-unfinished", Order: []vault.Kind{vault.KindTPM2}})
+			return m.Format(ctx, vault.FormatOptions{Recovery: first, Label: unfinishedLabel, Order: []vault.Kind{vault.KindTPM2}})
 		}},
 		{name: "maintenance key", keys: own[:1], do: func() error {
 			_, err := m.AddMaintenance(ctx, secrets["first recovery key"], secrets["maintenance key"])
