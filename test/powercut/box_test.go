@@ -7,11 +7,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +24,8 @@ import (
 	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/powercut"
 	"github.com/stek-edge/stek/test/site"
@@ -32,7 +37,8 @@ const installed = "installed"
 // TestFullBox records stick and disk of a virtual box while it is installed and started
 // for the first time, until it is Ready, and cuts the power at the writes to everything
 // that starts it or opens its disk. What can start is whole and can be opened with the
-// recovery key on the stick; what cannot leaves the stick as it was, to begin again.
+// recovery key on the stick; what cannot leaves the stick as it was, and the next start
+// from it plans the installation again.
 func TestFullBox(t *testing.T) {
 	ctx := t.Context()
 	stek, image, err := site.BuildImage(ctx, "../..")
@@ -57,6 +63,7 @@ func TestFullBox(t *testing.T) {
 	_, err = box.WaitReady(ctx)
 	must(t, err)
 	must(t, box.Close())
+	whole.readReport(t, rec.Path("stick"))
 
 	writes, discards, flushes := rec.Log().Count()
 	t.Logf("recorded: %d writes, %d discards, %d flushes", writes, discards, flushes)
@@ -75,6 +82,7 @@ func TestFullBox(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	enough(t, stats, o, 1000)
 	if started == 0 || started == stats.Checked {
 		t.Errorf("%d of %d states start: the record is not that of an installation", started, stats.Checked)
 	}
@@ -90,6 +98,10 @@ type box struct {
 	root      [sha256.Size]byte
 	rootSize  int64
 	headerEnd uint64 // bytes from the start of the disk, with the volume's header
+
+	// Of the installation, as it is in its report.
+	inv  *hardware.Inventory
+	plan installer.Plan
 }
 
 func newBox(t *testing.T, s *site.Site) *box {
@@ -121,6 +133,22 @@ func newBox(t *testing.T, s *site.Site) *box {
 	state, _ := planned.Part(disk.State)
 	b.headerEnd = state.Start + vault.HeaderSize
 	return b
+}
+
+// readReport reads what the installer saw and planned.
+func (b *box) readReport(t *testing.T, stick string) {
+	t.Helper()
+	folder := esp.Reports + "/" + site.BoxSerial
+	seen, err := builder.ReadFile(stick, folder+"/inventory.json")
+	must(t, err)
+	b.inv, err = hardware.Load(bytes.NewReader(seen))
+	must(t, err)
+	planned, err := builder.ReadFile(stick, folder+"/plan.json")
+	must(t, err)
+	must(t, json.Unmarshal(planned, &b.plan))
+	if b.plan.Disk.Chosen.Serial != site.DiskSerial {
+		t.Fatalf("the report is of the disk %q", b.plan.Disk.Chosen.Serial)
+	}
 }
 
 // check tells whether the disk of a state starts, and what is wrong with the state.
@@ -233,29 +261,94 @@ func (b *box) opens(ctx context.Context, s *powercut.State) error {
 	return nil
 }
 
-// beginsAgain looks whether the stick still has its answers, and a journal that the
-// installer takes, whatever became of it.
+// beginsAgain plans the installation as the next start from the stick does: by the
+// answers that are there still, the identities in the journal, and what is on the disk.
 func (b *box) beginsAgain(s *powercut.State) error {
-	answers, err := readStick(s, esp.Preseed)
+	f, err := os.Open(s.Path("stick"))
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(answers, b.answers) {
+	defer f.Close()
+	stick, err := mended(f)
+	if err != nil {
+		return fmt.Errorf("the stick: %w", err)
+	}
+	text, err := stick.ReadFile(esp.Preseed, preseed.MaxSize)
+	if err != nil {
+		return fmt.Errorf("the answers on the stick: %w", err)
+	}
+	if !bytes.Equal(text, b.answers) {
 		return errors.New("the answers on the stick have changed")
 	}
-	at := installer.JournalPath("", site.BoxSerial)
-	journal, err := readStick(s, strings.TrimPrefix(filepath.ToSlash(at), "/"))
+	answers, err := preseed.Parse(esp.Preseed, text)
 	if err != nil {
-		journal = nil // none yet
+		return err
+	}
+	ids, err := b.identities(stick)
+	if err != nil {
+		return fmt.Errorf("the journal on the stick: %w", err)
+	}
+	inv, err := b.lookAgain(s)
+	if err != nil {
+		return err
+	}
+	if _, err := installer.Make(preseed.Defaults(answers), inv, b.plan.Image, ids); err != nil {
+		return fmt.Errorf("the next start does not plan: %w", err)
+	}
+	return nil
+}
+
+// mended is the FAT partition of a stick as the installer finds it: what a power cut left
+// there is put right before it is mounted. The file stays as it is.
+func mended(f *os.File) (*fat.Volume, error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	table, err := layout.ReadGPT(f, size)
+	if err != nil {
+		return nil, err
+	}
+	p, ok := table.Find(disk.ESP)
+	if !ok {
+		return nil, errors.New("there is no FAT partition")
+	}
+	o := &overlay{under: io.NewSectionReader(f, p.Start, p.Size), blocks: map[int64][]byte{}}
+	if _, err := fat.Mend(o, p.Size); err != nil {
+		return nil, err
+	}
+	return fat.Open(o, p.Size)
+}
+
+// identities are those in the journal, or new ones if there is none yet.
+func (b *box) identities(stick *fat.Volume) (disk.IDs, error) {
+	name := filepath.ToSlash(installer.JournalPath("", site.BoxSerial))
+	journal, err := stick.ReadFile(strings.TrimPrefix(name, "/"), 1<<20)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return disk.IDs{}, err
 	}
 	file := filepath.Join(b.dir, "journal")
 	if err := os.WriteFile(file, journal, 0o600); err != nil {
-		return err
+		return disk.IDs{}, err
 	}
-	if _, err := installer.LoadIDs(file, rand.Reader); err != nil {
-		return fmt.Errorf("the journal on the stick: %w", err)
+	return installer.LoadIDs(file, rand.Reader)
+}
+
+// lookAgain is the machine, with the disk of a state.
+func (b *box) lookAgain(s *powercut.State) (*hardware.Inventory, error) {
+	inv := *b.inv
+	inv.Disks = slices.Clone(inv.Disks)
+	for i, d := range inv.Disks {
+		if d.Serial != site.DiskSerial {
+			continue
+		}
+		found, err := lookAgain(s, "disk", d)
+		if err != nil {
+			return nil, err
+		}
+		inv.Disks[i] = found
 	}
-	return nil
+	return &inv, nil
 }
 
 func readStick(s *powercut.State, name string) ([]byte, error) {

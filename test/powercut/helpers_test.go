@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/test/loopbox"
 	"github.com/stek-edge/stek/test/powercut"
 )
@@ -68,6 +69,18 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// lookAgain reads what is on a disk of a state, as the installer does when it starts.
+func lookAgain(s *powercut.State, name string, d hardware.Disk) (hardware.Disk, error) {
+	f, err := os.Open(s.Path(name))
+	if err != nil {
+		return d, err
+	}
+	defer f.Close()
+	d.Table, d.TableGUID, d.Content, d.Remains, d.Partitions = "", "", "", nil, nil
+	err = hardware.ReadContent(f, &d)
+	return d, err
 }
 
 // copyOf is a copy of a disk of a state, for a check that writes.

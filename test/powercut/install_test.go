@@ -139,15 +139,9 @@ func (i *installation) site(t *testing.T, m *loopbox.Machine, s *loopbox.Stick) 
 
 // starts has the installer look at the disk again, as it does after a power cut.
 func (i *installation) starts(s *powercut.State) error {
-	f, err := os.Open(s.Path("disk"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	inv := *i.inv
-	d := inv.Disks[0]
-	d.Table, d.TableGUID, d.Content, d.Remains, d.Partitions = "", "", "", nil, nil
-	if err := hardware.ReadContent(f, &d); err != nil {
+	d, err := lookAgain(s, "disk", inv.Disks[0])
+	if err != nil {
 		return err
 	}
 	inv.Disks = []hardware.Disk{d}
