@@ -3,6 +3,7 @@ package hardware
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,10 +47,17 @@ func TestSize(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	for _, name := range []string{"testdata/office-pc.json"} {
+	machines, err := filepath.Glob("../../test/machines/*.json")
+	if err != nil || len(machines) == 0 {
+		f.Fatalf("no captured machine: %v", err)
+	}
+	for _, name := range append(machines, "testdata/office-pc.json") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
+		}
+		if _, err := Load(bytes.NewReader(data)); err != nil {
+			f.Fatalf("%s: %v", name, err)
 		}
 		f.Add(data)
 	}

@@ -45,12 +45,29 @@ func TestRootGUIDIsTheStartOfTheHash(t *testing.T) {
 }
 
 func FuzzParseCmdline(f *testing.F) {
+	hash := strings.Repeat("0123456789ABCDEF", 4)
+	for _, line := range []string{
+		"console=ttyS0 console=tty0 quiet roothash=" + hash + " stek.root.salt=" + hash + " stek.root.blocks=1000 stek.version=1.2",
+		"stek.root.blocks=1099511627775\tstek.root.salt=" + strings.ToLower(hash) + "\nroothash=" + hash + " stek.later=x\n",
+	} {
+		if _, err := ParseCmdline(line); err != nil {
+			f.Fatalf("%q: %v", line, err)
+		}
+		f.Add(line)
+		f.Add(line + " roothash=" + hash)
+	}
 	f.Add("roothash=ab stek.root.blocks=1")
 	f.Add("stek.=\x00 roothash")
 	f.Fuzz(func(t *testing.T, line string) {
 		spec, err := ParseCmdline(line)
-		if err == nil {
-			_ = spec.guid()
+		if err != nil {
+			return
+		}
+		if guid := spec.guid(); len(guid) != 36 {
+			t.Errorf("the root is looked for as %q", guid)
+		}
+		if !isHex(spec.Salt, 32) || spec.HashOffset() == 0 {
+			t.Errorf("%+v is not the place of a root", spec)
 		}
 	})
 }
