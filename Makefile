@@ -68,8 +68,10 @@ bench: image ## what stek promises to be fast at, against stock tools, in one ru
 	go run ./test/bench sizes
 	go test -run '^$$' -bench . ./installer/tui
 
-powercut: ## a power cut at every write, all states (make test checks a part of them)
+powercut: setup build ## a power cut at every write, all states, of a whole box too (make test checks a part)
 	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut
+	STEK_POWERCUT=all go test -tags guest -timeout 60m -count 1 -v -run TestFullFAT ./test/powercut
+	STEK_POWERCUT=all go test -tags e2e -timeout 8h -count 1 -v -run TestFullBox ./test/powercut
 
 fuzz: ## every fuzz target for FUZZTIME (default 10m)
 	scripts/fuzz $(or $(FUZZTIME),10m)
