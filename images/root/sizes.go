@@ -41,7 +41,7 @@ func (t *Tree) Parts() []PartSize {
 			continue
 		}
 		seen[e.content] = true
-		name := partOf(e.Path)
+		name := PartOf(e.Path)
 		if sums[name] == nil {
 			sums[name] = &PartSize{Part: name}
 		}
@@ -58,7 +58,8 @@ func (t *Tree) Parts() []PartSize {
 	return list
 }
 
-func partOf(name string) string {
+// PartOf tells which part of a root a path belongs to.
+func PartOf(name string) string {
 	for _, part := range parts {
 		for _, pattern := range part.patterns {
 			// The pattern stands for a path and all below it.

@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 	case "start":
 		return benchStart(ctx, *dir, *stek, *image, *runs)
 	case "sizes":
-		return benchSizes(*image)
+		return benchSizes(ctx, *image, *dir)
 	}
 	return fmt.Errorf("cannot measure %q: copy, unlock, start, sizes", args[0])
 }
