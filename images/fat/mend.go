@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 )
@@ -21,6 +22,10 @@ import (
 // ("key.new" for "key", as package durable calls it), and otherwise ends where they end: to
 // free them once more has Linux write-protect the whole file system.
 //
+// So has a directory with a free cluster. That is one that was being made, or made longer,
+// and a drive that reorders has kept its name and not yet its cluster: nothing in there was
+// flushed, so it goes, and the directory ends before it.
+//
 // fsck.fat(8) is no help here: it keeps the name that comes first, whichever it is, and
 // empties the other.
 func Mend(device Device, size int64) (done []string, err error) {
@@ -32,10 +37,10 @@ func Mend(device Device, size int64) (done []string, err error) {
 	var all []filed
 	// Directories own their clusters first: nothing is found without them.
 	if err := v.walk(func(dir *directory, name string, e Entry) error {
-		if e.IsDir {
-			return nil
-		}
 		f := filed{dir, name, e}
+		if e.IsDir {
+			return m.directory(f)
+		}
 		all, m.named[name] = append(all, f), f
 		return nil
 	}, func(d *directory) {
@@ -71,6 +76,30 @@ type mender struct {
 	first map[uint32]filed // what was kept, by its first cluster
 	gone  map[string]bool  // names that were removed
 	done  []string
+}
+
+// directory ends a directory before its first free cluster, and removes one that has no
+// other: [fs.SkipDir].
+func (m *mender) directory(f filed) error {
+	last := uint32(0)
+	// A circle is found by whoever reads it.
+	for c, n := f.entry.cluster, uint32(0); m.v.valid(c) && n < m.v.clusters; c, n = m.v.fat[c]&entryMask, n+1 {
+		if m.v.fat[c]&entryMask != 0 {
+			last = c
+			continue
+		}
+		if last == 0 {
+			m.done = append(m.done, fmt.Sprintf("the folder %s was not made", f.name))
+			if err := m.v.forget(f.dir, f.entry); err != nil {
+				return fmt.Errorf("mending %s: %w", f.name, err)
+			}
+			return fs.SkipDir
+		}
+		m.done = append(m.done, fmt.Sprintf("the folder %s was not made longer", f.name))
+		m.v.set(last, endOfChain)
+		return nil
+	}
+	return nil
 }
 
 func (m *mender) file(f filed) error {

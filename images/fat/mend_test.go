@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,6 +66,20 @@ func TestMend(t *testing.T) {
 			putContent(d.data[e.slot*slotSize:], e.cluster, 5000)
 			must(t, v.writeSlots(d, e.slot, 1))
 		}, done: "key.age ends after 1536 of 5000 bytes", left: map[string][]byte{"key.age": append(text('k', 3), make([]byte, 100)...)}},
+		{name: "a folder was being made", broken: func(t *testing.T, v *Volume) {
+			must(t, v.WriteFile("folder/made/x", text('x', 1), when))
+			v.set(stat(t, v, "folder/made").cluster, 0)
+			must(t, v.flush())
+		}, done: "the folder folder/made was not made", left: map[string][]byte{"key.age": text('k', 3)}},
+		{name: "a folder was being made longer", broken: func(t *testing.T, v *Volume) {
+			for _, c := range "ABCDEFGHIJKLMNOP" { // the first cluster holds . and .., the long and the short name of bystander.txt, and twelve of these
+				must(t, v.WriteFile("folder/"+string(c), nil, when))
+			}
+			c, err := v.chain(stat(t, v, "folder").cluster, 9)
+			must(t, err)
+			v.set(c[1], 0)
+			must(t, v.flush())
+		}, done: "the folder folder was not made longer", left: with(map[string][]byte{"key.age": text('k', 3)}, "folder/ABCDEFGHIJKL")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "fat.img")
@@ -121,6 +136,15 @@ func TestMend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// with adds empty files, with one letter each, to what is left.
+func with(left map[string][]byte, names string) map[string][]byte {
+	dir, letters := path.Split(names)
+	for _, c := range letters {
+		left[dir+string(c)] = nil
+	}
+	return left
 }
 
 // also gives a file a second name.

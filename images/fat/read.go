@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -167,7 +168,8 @@ func (v *Volume) Walk(visit func(name string, e Entry) error) error {
 	return v.walk(func(_ *directory, name string, e Entry) error { return visit(name, e) }, func(*directory) {})
 }
 
-// walk is Walk with the directory of each entry, and enter for each directory.
+// walk is Walk with the directory of each entry, and enter for each directory. What visit
+// answers with [fs.SkipDir] is not entered.
 func (v *Volume) walk(visit func(d *directory, name string, e Entry) error, enter func(d *directory)) error {
 	seen, clusters := 0, 0
 	// A directory that contains itself would otherwise be walked maxDepth
@@ -194,10 +196,11 @@ func (v *Volume) walk(visit func(d *directory, name string, e Entry) error, ente
 				return formatError("more than %d files", maxEntries)
 			}
 			name := path.Join(prefix, child.Name)
-			if err := visit(d, name, child); err != nil {
+			err := visit(d, name, child)
+			if err != nil && !errors.Is(err, fs.SkipDir) {
 				return err
 			}
-			if child.IsDir {
+			if child.IsDir && err == nil {
 				if err := walk(name, child, depth+1); err != nil {
 					return err
 				}

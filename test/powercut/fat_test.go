@@ -21,10 +21,10 @@ import (
 	"github.com/stek-edge/stek/test/vm"
 )
 
-// TestFullFAT cuts the power at every write of Linux' vfat while a key is replaced and a
-// kernel is blessed. What was on the partition by a mark stays, or a later one; there is
-// always a kernel; and after the partition was mended, replacing what is there harms
-// nobody else.
+// TestFullFAT cuts the power at every write of Linux' vfat while a folder is made, a key is
+// replaced and a kernel is blessed. What was on the partition by a mark stays, or a later
+// one; there is always a kernel; and after the partition was mended, replacing what is
+// there harms nobody else.
 func TestFullFAT(t *testing.T) {
 	const size = 64 << 20
 	when := time.Date(2026, 1, 2, 3, 4, 6, 0, time.UTC)
@@ -35,7 +35,7 @@ func TestFullFAT(t *testing.T) {
 	must(t, f.Truncate(size))
 	v, err := fat.Format(f, size, false, fat.Options{Label: "STEK", Serial: 1, Time: when})
 	must(t, err)
-	for name, b := range map[string][]byte{content.Kernels[0]: kernel, "stek/reports/BOX0001/plan.json": kernel[:5000], "marks/none": nil} {
+	for name, b := range map[string][]byte{content.Kernels[0]: kernel, "stek/reports/BOX0001/plan.json": kernel[:5000]} {
 		must(t, v.WriteFile(name, b, when))
 	}
 	must(t, f.Close())
