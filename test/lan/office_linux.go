@@ -25,8 +25,9 @@ type Office struct {
 
 	Own, Far netip.Addr // of the office and of the box, inside the tunnel
 
-	card *tuntest.ChannelTUN
-	dev  *device.Device
+	card  *tuntest.ChannelTUN
+	dev   *device.Device
+	asked uint16 // how often whether the box can be reached
 }
 
 // NewOffice makes an office with a key of its own and a free port. It is not up yet.
@@ -61,15 +62,16 @@ func (o *Office) Down() {
 }
 
 // Reaches pings the box through the tunnel until it answers or the time is over, and tells
-// how long that took.
+// how long that took. An answer to an earlier call, which may come late, is none.
 func (o *Office) Reaches(within time.Duration) (time.Duration, bool) {
+	o.asked++
 	start := time.Now()
 	end := time.After(within)
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
 	for {
 		select {
-		case o.card.Outbound <- echoRequest(o.Own, o.Far):
+		case o.card.Outbound <- echoRequest(o.Own, o.Far, o.asked):
 		case <-end:
 			return within, false
 		}
@@ -88,9 +90,9 @@ func (o *Office) Reaches(within time.Duration) (time.Duration, bool) {
 	}
 }
 
-// echoRequest is a ping (RFC 792) in an IPv4 packet (RFC 791). That of the library's own
-// tests has checksums that no kernel takes.
-func echoRequest(from, to netip.Addr) []byte {
+// echoRequest is a ping (RFC 792) with an identifier, in an IPv4 packet (RFC 791). That of
+// the library's own tests has checksums that no kernel takes.
+func echoRequest(from, to netip.Addr, identifier uint16) []byte {
 	packet := make([]byte, 28)
 	packet[0] = 4<<4 | 5 // version, and the header's length in words
 	binary.BigEndian.PutUint16(packet[2:], uint16(len(packet)))
@@ -99,7 +101,7 @@ func echoRequest(from, to netip.Addr) []byte {
 	copy(packet[16:], to.AsSlice())
 	binary.BigEndian.PutUint16(packet[10:], internetChecksum(packet[:20]))
 	packet[20] = 8 // echo request
-	binary.BigEndian.PutUint16(packet[24:], 77)
+	binary.BigEndian.PutUint16(packet[24:], identifier)
 	binary.BigEndian.PutUint16(packet[22:], internetChecksum(packet[20:]))
 	return packet
 }
@@ -117,7 +119,7 @@ func internetChecksum(b []byte) uint16 {
 }
 
 func (o *Office) isReply(packet []byte) bool {
-	if len(packet) < 28 || packet[9] != 1 || packet[20] != 0 {
+	if len(packet) < 28 || packet[9] != 1 || packet[20] != 0 || binary.BigEndian.Uint16(packet[24:]) != o.asked {
 		return false
 	}
 	from, _ := netip.AddrFromSlice(packet[12:16])
