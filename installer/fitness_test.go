@@ -71,8 +71,8 @@ func TestFitnessOfCards(t *testing.T) {
 		radios      Light
 		words, does string // about the radios
 	}{
-		{"none", nil, Yellow, Yellow, "no wireless card", "fit a card"},
-		{"a cable", []hardware.NIC{cable}, Green, Yellow, "no wireless card", "a cable does as well"},
+		{"none", nil, Yellow, Green, "none", ""},
+		{"a cable", []hardware.NIC{cable}, Green, Green, "none", ""},
 		{"a radio", []hardware.NIC{radio}, Yellow, Green, "wlan0", ""},
 		{"both", []hardware.NIC{cable, radio}, Green, Green, "wlan0", ""},
 		{"a switch is off", []hardware.NIC{cable, blocked(hardware.BlockedHard)}, Green, Yellow, "wlan1, switched off by its switch", "switch it on"},
