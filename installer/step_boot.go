@@ -109,7 +109,7 @@ func leaveRecovery(ctx context.Context, r *run) error {
 		r.note("the recovery key is in %s/%s/recovery-key.age on the stick, encrypted to %s", ReportsPath, FileName(r.plan.Box.Serial), recovery.Recipient)
 	}
 	if recovery.Show {
-		if err := showRecovery(ctx, r.site.Person, r.keys.recovery); err != nil {
+		if err := ShowRecovery(ctx, r.site.Person, r.keys.recovery); err != nil {
 			return err
 		}
 	}
@@ -198,9 +198,9 @@ func encryptRecovery(recipient string, key vault.RecoveryKey, about string) ([]b
 // installation can go on.
 var ErrRestart = errors.New("the machine has to start again before the installation goes on")
 
-// showRecovery shows the recovery key once and waits until a person says that it
+// ShowRecovery shows the recovery key once and waits until a person says that it
 // was written down.
-func showRecovery(ctx context.Context, p Person, key vault.RecoveryKey) error {
+func ShowRecovery(ctx context.Context, p Person, key vault.RecoveryKey) error {
 	const about = "The recovery key of this box. It is shown once; without it nobody can help you when the disk does not open."
 	if screen, ok := p.(console.Shower); ok {
 		screen.Show(about, key.Reveal())

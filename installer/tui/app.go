@@ -8,6 +8,7 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/network/probe"
@@ -82,7 +83,7 @@ func newApp(ctx context.Context, s Session, l look) *app {
 	a.edit = textinput.New()
 	a.edit.Prompt = ""
 	style := textinput.DefaultStyles(true)
-	style.Cursor.Blink = false
+	style.Cursor.Blink, style.Cursor.Color = false, lipgloss.NoColor{} // reversed, on every terminal
 	style.Focused, style.Blurred = textinput.StyleState{}, textinput.StyleState{}
 	a.edit.SetStyles(style)
 	a.st.blocks = !l.ascii

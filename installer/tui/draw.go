@@ -83,11 +83,13 @@ func (a *app) drawRow(r row, focused bool, width int) []string {
 	mark := marks(r)
 	indent := 2 + len(mark)
 	text := r.text
+	if r.kind == input {
+		text = strings.TrimSuffix(text, ":") + ": " // a step's question has one
+	}
 	switch {
 	case r.kind == input && !focused:
-		text += ": " + shownValue(r)
+		text += shownValue(r)
 	case r.kind == input:
-		text += ": "
 		a.edit.SetWidth(max(10, width-indent-ansi.StringWidth(text)-1))
 		text += a.edit.View()
 	case r.kind == button:

@@ -2,103 +2,109 @@ package tui
 
 import (
 	"fmt"
-	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/stek-edge/stek/installer"
-	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/test/golden"
 )
 
-func TestFrames(t *testing.T) {
-	sizes := []struct{ width, height int }{{80, 24}, {120, 40}}
+// frames are pages as a person sees them on one terminal, in one language.
+type frames struct {
+	*testing.T
+	name, language string
+	width, height  int
+	look           look
+	pages          strings.Builder
+}
+
+// everyLook has pages shown in each language, at the size that is enough and at a larger one,
+// with the signs of every terminal and with ASCII alone, and once in colours. What was shown
+// is compared with a file of the folder, which a person can read.
+func everyLook(t *testing.T, folder string, do func(f *frames)) {
+	var all []*frames
 	for _, l := range languages {
-		for _, size := range sizes {
+		for _, size := range []struct{ width, height int }{{leastWidth, leastHeight}, {120, 40}} {
 			for _, signs := range []string{"unicode", "ascii"} {
-				name := fmt.Sprintf("%s-%dx%d-%s", l.tag, size.width, size.height, signs)
-				t.Run(name, func(t *testing.T) {
-					s := session(t, "raid-server")
-					s.Values["node.language"] = []string{l.tag}
-					a := newApp(t.Context(), s, look{ascii: signs == "ascii", mono: true})
-					a.Update(tea.WindowSizeMsg{Width: size.width, Height: size.height})
-					var pages strings.Builder
-					show := func() {
-						frame := plain(a)
-						for _, line := range a.lines() {
-							if n := ansi.StringWidth(line); n > size.width {
-								t.Errorf("a line of %d signs is cut: %s", n, line)
-							}
-						}
-						if n := strings.Count(frame, "\n"); n != size.height {
-							t.Errorf("%d lines on page %s, not %d", n, a.page().id, size.height)
-						}
-						fmt.Fprintf(&pages, "%s\n%s", strings.Repeat("=", size.width), frame)
-					}
-					for _, p := range a.st.screens {
-						show()
-						switch p.id {
-						case "disk":
-							choose(t, a, "SAMSUNG")
-							show()
-						case "encryption":
-							choose(t, a, a.st.t("pin"))
-							typeInto(t, a, "new.tpm2", "12345678")
-							show()
-							typeInto(t, a, "again.tpm2", "12345678")
-							show()
-						case "network":
-							choose(t, a, a.st.t("network.cable"))
-							typeInto(t, a, link+".addresses", "192.168.7.20/24, 192.168.7.300")
-							show()
-							typeInto(t, a, link+".addresses", "192.168.7.20/24")
-							typeInto(t, a, link+".gateway", "192.168.8.1")
-							show()
-							typeInto(t, a, link+".gateway", "192.168.7.1")
-							a.Update(cardsMsg{{Name: "eno1", MAC: "3c:ec:ef:00:00:01", On: true, Carrier: true, Addresses: []netip.Prefix{netip.MustParsePrefix("192.168.7.113/24")}},
-								{Name: "eno2", MAC: "3c:ec:ef:00:00:02", On: true}})
-							a.st.tested = a.st.draft.changed
-							a.Update(verdictMsg{Stage: probe.Carrier, Of: "cable", Outcome: probe.Passed, Saw: "carrier on eno1, 1000 Mbit/s"})
-							a.Update(verdictMsg{Stage: probe.Gateway, Of: "cable", Outcome: probe.Failed, Saw: "192.168.7.1 does not answer", Do: "check the address of the gateway"})
-							press(t, a, "pgdown")
-							show()
-						}
-						if p.id != "review" {
-							ahead(t, a)
-						}
-					}
-					press(t, a, "pgdown")
-					show()
-					a.do(save)
-					show()
-					a.st.notice = ""
-					a.st.start(mustPlan(t, a))
-					a.over(nothing)
-					show()
-					a.Update(endMsg{report: "stek/reports/S1", err: &installer.Refusal{Status: installer.StatusFailed, Message: "could not copy the root file system: writing at byte 4096: input/output error", Remedy: "the disk is failing: replace it"}})
-					show()
-					a.Update(endMsg{})
-					show()
-					press(t, a, "f1")
-					show()
-					press(t, a, "esc", "ctrl+c")
-					show()
-					// A machine whose firmware waits for keys has one page more.
-					s = session(t, "mini-pc")
-					s.Values["node.language"] = []string{l.tag}
-					at, page := newApp(t.Context(), s, look{ascii: signs == "ascii", mono: true}), a
-					at.Update(tea.WindowSizeMsg{Width: size.width, Height: size.height})
-					at.open(at.st.at("boot"))
-					choose(t, at, at.st.t("boot.enrol"))
-					*page = *at
-					show()
-					golden.Check(t, filepath.Join("frames", name+".txt"), pages.String())
-				})
+				all = append(all, &frames{name: fmt.Sprintf("%s-%dx%d-%s", l.tag, size.width, size.height, signs),
+					language: l.tag, width: size.width, height: size.height, look: look{ascii: signs == "ascii", mono: true}})
 			}
 		}
 	}
+	all = append(all, &frames{name: fmt.Sprintf("en-%dx%d-colours", leastWidth, leastHeight), language: "en", width: leastWidth, height: leastHeight})
+	for _, f := range all {
+		t.Run(f.name, func(t *testing.T) {
+			f.T = t
+			do(f)
+			golden.Check(t, filepath.Join("frames", folder, f.name+".txt"), f.pages.String())
+		})
+	}
+}
+
+// app is a program on that terminal.
+func (f *frames) app(s Session) *app {
+	f.Helper()
+	s.Values["node.language"] = []string{f.language}
+	a := newApp(f.Context(), s, f.look)
+	a.send = func(tea.Msg) {}
+	a.Update(tea.WindowSizeMsg{Width: f.width, Height: f.height})
+	return a
+}
+
+// show keeps what is on the screen, and finds what does not fit it.
+func (f *frames) show(a *app) {
+	f.Helper()
+	for _, line := range a.lines() {
+		if n := ansi.StringWidth(line); n > f.width {
+			f.Errorf("a line of %d signs is cut: %s", n, line)
+		}
+	}
+	frame := a.View().Content
+	if n := strings.Count(frame, "\n") + 1; n != f.height {
+		f.Errorf("%d lines on page %s, not %d", n, a.page().id, f.height)
+	}
+	fmt.Fprintf(&f.pages, "%s\n", strings.Repeat("=", f.width))
+	for line := range strings.SplitSeq(frame, "\n") {
+		fmt.Fprintln(&f.pages, strings.TrimRight(f.readable(line), " "))
+	}
+}
+
+// whole shows a page from its top to its end.
+func (f *frames) whole(a *app) {
+	f.Helper()
+	a.top = 0
+	f.show(a)
+	for a.top+a.body() < len(a.draw(a.width)) {
+		press(f, a, "pgdown")
+		f.show(a)
+	}
+}
+
+// rendition is a control sequence that colours what follows it (ECMA-48, 8.3.117).
+var rendition = regexp.MustCompile(`\x1b\[([0-9;]*)m`)
+
+// renditions are those that the screens use, as they are written in the files.
+var renditions = map[string]string{"": "{}", "1": "{bold}", "7": "{cursor}", "32": "{green}", "33": "{yellow}", "91": "{red}"}
+
+// readable writes colours as words. Without colours nothing but the cursor is told so, and
+// that stays out of the files.
+func (f *frames) readable(line string) string {
+	line = rendition.ReplaceAllStringFunc(line, func(sequence string) string {
+		word, known := renditions[rendition.FindStringSubmatch(sequence)[1]]
+		switch {
+		case !known, f.look.mono && word != "{}" && word != "{cursor}":
+			f.Errorf("%q is on the screen", sequence)
+		case f.look.mono:
+			return ""
+		}
+		return word
+	})
+	if strings.Contains(line, "\x1b") {
+		f.Errorf("a control sequence is on the screen: %q", line)
+	}
+	return line
 }
