@@ -13,52 +13,6 @@ import (
 	"github.com/stek-edge/stek/installer/preseed"
 )
 
-// session is one on a machine whose one free disk is chosen.
-
-// press sends keys by their names.
-
-// typeText types a text letter by letter.
-
-// ahead goes to the next page by its last button.
-
-// typeInto types into the input of that name, from nothing.
-
-// choose takes the option or switch whose text begins so.
-
-// TestFrames: every page in every language, at the size that is enough and at a larger
-
-// one, with the signs of every terminal and with ASCII alone. The files in testdata/frames
-
-// are what a person sees.
-
-// toReview goes through the pages with what they offer.
-
-// TestReviewIsThePlan: what a person agrees to is the plan, word for word, and every word
-
-// of it can be scrolled into sight on the smallest screen.
-
-func TestReviewIsThePlan(t *testing.T) {
-	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
-	toReview(t, a, "SAMSUNG")
-	var seen strings.Builder
-	for range 10 {
-		seen.WriteString(plain(a))
-		press(t, a, "pgdown")
-	}
-	var want strings.Builder
-	if err := installer.WritePlan(&want, mustPlan(t, a)); err != nil {
-		t.Fatal(err)
-	}
-	shown := strings.Join(strings.Fields(seen.String()), " ")
-	for line := range strings.Lines(want.String()) {
-		for _, word := range strings.Fields(line) {
-			if !strings.Contains(shown, word) {
-				t.Errorf("the review does not show %q of %q", word, line)
-			}
-		}
-	}
-}
-
 // TestConsent: the installation begins only after the end of the serial number was typed.
 
 func TestConsent(t *testing.T) {
@@ -219,14 +173,6 @@ func TestPerson(t *testing.T) {
 		t.Error("what the step said is still there when it has ended")
 	}
 }
-
-// verbs are the places for arguments.
-
-// TestMessages: every language has every text that English has, with the same places for
-
-// arguments, and no title or button is too long for its line.
-
-// TestTextsAreThere: a page that asks for a text which is nowhere shows its name.
 
 // TestHomeEnd: to the first and the last line that takes the focus.
 
