@@ -237,15 +237,15 @@ func linesAt(t *testing.T, ctx context.Context, s Session) *atLines {
 	return l
 }
 
-// sees waits for a text behind what was seen before.
-func (l *atLines) sees(text string) {
+// sees waits for a text behind what was seen before, and gives what came up to its end.
+func (l *atLines) sees(text string) (upTo string) {
 	l.t.Helper()
 	late := time.After(10 * time.Second)
 	for {
-		if _, after, found := strings.Cut(l.all.String(), text); found {
+		if before, after, found := strings.Cut(l.all.String(), text); found {
 			l.all.Reset()
 			l.all.WriteString(after)
-			return
+			return before + text
 		}
 		select {
 		case more := <-l.seen:

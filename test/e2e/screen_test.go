@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/test/dialogue"
 	"github.com/stek-edge/stek/test/site"
 	"github.com/stek-edge/stek/test/vm"
 )
@@ -119,6 +120,27 @@ func TestFullScreen(t *testing.T) {
 		page{`check the image on the stick`, "0002" + enter + enter},
 		page{`type 0001 here first`, strings.Repeat("\b", 4) + "0001" + enter + enter})
 	opensBy(t, s, box.comesUp(t))
+}
+
+// TestFullLines installs a box line by line on its serial console, up to Ready, by the same
+// answers as at a terminal of a test: one is wrong first, and one goes back.
+func TestFullLines(t *testing.T) {
+	s, box := silentBox(t, nil)
+	sees := func(text string) error {
+		_, err := box.prompt(t, regexp.QuoteMeta(text))
+		return err
+	}
+	must(t, box.Console.Send("l"))
+	must(t, dialogue.Hold(dialogue.ToConsent, sees, box.Console.Send))
+	phase(t, "the recovery key is shown", func() (vm.Match, error) { return box.prompt(t, recoveryKey.String()) })
+	must(t, sees(dialogue.AsksForKey))
+	key := recoveryKey.FindString(box.Console.Text())
+	must(t, box.Console.Send(key[len(key)-8:]))
+	phase(t, "installed", func() (vm.Match, error) { return box.prompt(t, regexp.QuoteMeta(dialogue.Installed)) })
+	phase(t, "disk opened", func() (vm.Match, error) { return box.WaitOpened(t.Context()) })
+	phase(t, "Ready", func() (vm.Match, error) { return box.WaitReady(t.Context()) })
+	must(t, box.PowerCut())
+	opensBy(t, s, key)
 }
 
 // opensBy starts a box without its TPM, and types a recovery key.
