@@ -140,11 +140,10 @@ func planLink(l preseed.Link, cards []hardware.NIC) LinkPlan {
 
 // wirelessWords names a wireless network and its protection, without password and key.
 func wirelessWords(w *preseed.WiFi) string {
-	kind := "wireless network"
+	words := fmt.Sprintf("wireless network %q, %s", w.SSID, w.Security)
 	if w.Hidden {
-		kind = "hidden wireless network"
+		words = fmt.Sprintf("hidden wireless network %q, %s", w.SSID, w.Security)
 	}
-	words := fmt.Sprintf("%s %q, %s", kind, w.SSID, w.Security)
 	if w.EAP != nil {
 		words += fmt.Sprintf(" (%s as %s)", w.EAP.Method, w.EAP.Identity)
 	}

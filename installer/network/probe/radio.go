@@ -187,12 +187,11 @@ func judgeAssociation(l Link, events []wpaEvent, reachable []string) finding {
 		return failed(FaultNotJoined, rejected)
 	}
 	if !found {
-		saw := name + " is not in reach; "
 		others := slices.DeleteFunc(slices.Clone(reachable), func(name string) bool { return name == l.Network })
 		if len(others) == 0 {
-			return failed(FaultNoNetwork, saw+"no network is")
+			return failed(FaultNoNetwork, name+" is not in reach; no network is")
 		}
-		return failed(FaultNoNetwork, fmt.Sprintf("%s%d others are, such as %q", saw, len(others), others[0]))
+		return failed(FaultNoNetwork, fmt.Sprintf("%s is not in reach; %d others are, such as %q", name, len(others), others[0]))
 	}
 	return failed(FaultNotJoined, name+" is there and was not joined in time")
 }
