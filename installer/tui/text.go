@@ -19,8 +19,9 @@ var languages = []language{{"en", "English"}, {"nl", "Nederlands"}, {"de", "Deut
 
 // catalogue has the texts of one language.
 type catalogue struct {
-	tag   string
-	texts map[string]string
+	tag     string
+	texts   map[string]string
+	phrases *phrases // of the engine's words; nil: they are in the language
 }
 
 // messages gives the texts of a language by its BCP 47 tag, of which the first part
@@ -40,6 +41,9 @@ func messages(tag string) *catalogue {
 func load(tag string) *catalogue {
 	b, err := messageFiles.ReadFile("messages/" + tag + ".yaml")
 	c := &catalogue{tag: tag}
+	if book := books[tag]; book != nil {
+		c.phrases = book()
+	}
 	if err == nil {
 		err = yaml.Unmarshal(b, &c.texts)
 	}
