@@ -88,7 +88,7 @@ func newApp(ctx context.Context, s Session, l look) *app {
 	a.edit.SetStyles(style)
 	a.st.blocks = !l.ascii
 	if err := a.st.useKeyboard(); err != nil && a.st.screens[0].id != "welcome" {
-		a.st.notice = err.Error() // there is no field to show it at
+		a.st.notice = a.st.say(err.Error()) // there is no field to show it at
 	}
 	a.open(0)
 	return a
@@ -206,14 +206,14 @@ func (a *app) update(msg tea.Msg) tea.Cmd {
 	case testedMsg:
 		a.st.testing = false
 		if msg.err != nil {
-			a.st.notice = msg.err.Error()
+			a.st.notice = a.st.say(msg.err.Error())
 		}
 		a.refresh()
 		a.findingsIntoSight()
 	case scannedMsg:
 		a.st.heard(msg.networks, msg.err)
 		if msg.err != nil {
-			a.st.notice = msg.err.Error()
+			a.st.notice = a.st.say(msg.err.Error())
 		}
 		a.refresh()
 	case lookedMsg:

@@ -122,10 +122,10 @@ func (a *app) savingReport() tea.Cmd {
 func (a *app) reported(msg reportMsg) {
 	a.st.saving = false
 	if msg.err != nil {
-		a.st.notice = msg.err.Error()
+		a.st.notice = a.st.say(msg.err.Error())
 		return
 	}
-	a.st.report, a.st.notice = msg.where, a.st.t("saved", msg.where)
+	a.st.report, a.st.notice = msg.where, a.st.t("saved", a.st.say(msg.where))
 	a.refresh()
 }
 
@@ -148,7 +148,7 @@ func (a *app) looked(msg lookedMsg) tea.Cmd {
 	a.st.looking, a.retrying = false, false
 	switch {
 	case msg.err != nil:
-		a.st.notice = msg.err.Error()
+		a.st.notice = a.st.say(msg.err.Error())
 		return nil
 	case a.st.phase == working:
 		return nil // what the steps are making of the disk is for none of the questions

@@ -14,10 +14,10 @@ func disks(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("disk.text")}}
 	chosen := false
 	for _, c := range disk.Choices(st.Inventory) {
-		r := row{kind: option, id: "disk=" + c.Disk.Path, text: disk.Describe(c.Disk), note: onIt(st, c.Disk)}
+		r := row{kind: option, id: "disk=" + c.Disk.Path, text: st.say(disk.Describe(c.Disk)), note: onIt(st, c.Disk)}
 		switch {
 		case len(c.Reasons) > 0:
-			r.barred, r.note = true, strings.Join(c.Why, "; ")
+			r.barred, r.note = true, st.say(strings.Join(c.Why, "; "))
 		case c.Twin:
 			r.barred, r.note = true, st.t("disk.twin")
 		default:
@@ -47,7 +47,7 @@ func onIt(st *state, d hardware.Disk) string {
 	if len(losses) == 0 {
 		return st.t("disk.empty")
 	}
-	return st.t("disk.holds", strings.Join(losses, "; "))
+	return st.t("disk.holds", st.say(strings.Join(losses, "; ")))
 }
 
 // matchPaths are the keys that a chosen disk is named by.

@@ -27,7 +27,7 @@ func done(st *state) []row {
 		}
 		return append(rows, end)
 	}
-	message, remedy := refusal(st.outcome)
+	message, remedy := st.refusal(st.outcome)
 	rows := []row{
 		{kind: finding, light: installer.Red, text: message, note: remedy},
 		{kind: paragraph, text: strings.TrimSpace(st.t("failed.text") + " " + st.reported())},
@@ -45,5 +45,5 @@ func (st *state) reported() string {
 	if st.report == "" {
 		return ""
 	}
-	return st.t("report", st.report)
+	return st.t("report", st.say(st.report))
 }

@@ -14,7 +14,7 @@ func encryption(st *state) []row {
 		a = preseed.Defaults(&preseed.Answers{})
 	}
 	for _, m := range installer.Abilities(a, st.Inventory) {
-		r := row{kind: check, id: "encryption.unlock=" + m.Method, text: m.Method + ": " + m.Words, on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
+		r := row{kind: check, id: "encryption.unlock=" + m.Method, text: m.Method + ": " + st.say(m.Words), on: st.draft.has("encryption.unlock", m.Method), barred: !m.Can,
 			do: func(st *state) action {
 				st.draft.toggle("encryption.unlock", m.Method)
 				if !st.draft.has("encryption.unlock", "tpm2") {

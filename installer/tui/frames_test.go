@@ -13,6 +13,9 @@ import (
 	"github.com/stek-edge/stek/test/golden"
 )
 
+// english are words that no other language has, and no machine in its data.
+var english = regexp.MustCompile(`\b(the|and|with|which|from|this|that|disk|are)\b`)
+
 // frames are pages as a person sees them on one terminal, in one language.
 type frames struct {
 	*testing.T
@@ -64,6 +67,9 @@ func (f *frames) show(a *app) {
 		}
 	}
 	frame := a.View().Content
+	if f.language != "en" && english.MatchString(frame) {
+		f.Errorf("English on page %s: %q", a.page().id, english.FindString(frame))
+	}
 	if n := strings.Count(frame, "\n") + 1; n != f.height {
 		f.Errorf("%d lines on page %s, not %d", n, a.page().id, f.height)
 	}

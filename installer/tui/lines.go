@@ -57,7 +57,7 @@ var errEnded = &installer.Refusal{Status: installer.StatusAborted, Message: "the
 func (l *lines) pages() error {
 	l.help()
 	if err := l.st.useKeyboard(); err != nil && l.st.screens[0].id != "welcome" {
-		l.say("! %v", err) // there is no field to say it at
+		l.say("! %s", l.st.say(err.Error())) // there is no field to say it at
 	}
 	var behind []int // pages that asked something: others are left by themselves
 	for at := 0; ; {
@@ -108,7 +108,7 @@ func (l *lines) begin() {
 	if err == nil {
 		l.st.start(p)
 		err = l.during(l.sure(), func(ctx context.Context) error {
-			return l.st.Install(ctx, answers, p, l, installer.PlainLines(l.out))
+			return l.st.Install(ctx, answers, p, l, installer.PlainLines(translator{l.st, l.out}))
 		})
 	}
 	if l.st.Report != nil {
@@ -234,11 +234,11 @@ func (l *lines) stop(ctx context.Context) error {
 }
 
 // Say implements installer.Person.
-func (l *lines) Say(format string, args ...any) { l.say(format, args...) }
+func (l *lines) Say(format string, args ...any) { l.say("%s", l.st.say(fmt.Sprintf(format, args...))) }
 
 // Ask implements installer.Person.
 func (l *lines) Ask(ctx context.Context, question string) ([]byte, error) {
-	typed, err := l.read(ctx, question, true)
+	typed, err := l.read(ctx, l.st.say(question), true)
 	return []byte(typed), err
 }
 

@@ -267,7 +267,7 @@ func (l *lines) lookAgain() bool {
 		return err
 	})
 	if err != nil {
-		l.say("! %v", err)
+		l.say("! %s", l.st.say(err.Error()))
 	}
 	return err == nil
 }
@@ -281,7 +281,7 @@ func (l *lines) scan() {
 		return err
 	})
 	if err != nil {
-		l.say("! %v", err)
+		l.say("! %s", l.st.say(err.Error()))
 	}
 }
 
@@ -293,11 +293,11 @@ func (l *lines) testOrSave(what action) {
 	case saveReport:
 		where, err := l.st.SaveReport(l.st.outcome)
 		if err != nil {
-			l.say("! %v", err)
+			l.say("! %s", l.st.say(err.Error()))
 			return
 		}
 		l.st.report = where
-		l.say("%s", l.st.t("saved", where))
+		l.say("%s", l.st.t("saved", l.st.say(where)))
 		return
 	}
 	answers, err := l.st.answers()
@@ -308,7 +308,7 @@ func (l *lines) testOrSave(what action) {
 		})
 	}
 	if err != nil {
-		l.say("! %v", err)
+		l.say("! %s", l.st.say(err.Error()))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -66,6 +67,38 @@ func TestLines(t *testing.T) {
 				t.Errorf("%v, installed %q, want %v\n%s", err, installed, tt.want, out)
 			}
 			golden.Check(t, filepath.Join("lines", strings.ReplaceAll(tt.name, " ", "-")+".txt"), out)
+		})
+	}
+}
+
+// What the steps say and ask, and what is wrong with an answer, is in the person's language.
+func TestLinesInTheLanguageOfThePerson(t *testing.T) {
+	for tag, want := range map[string][]string{
+		"nl": {"! een hostnaam heeft alleen letters, cijfers en streepjes; gebruik kleine letters", "Openen     1. tpm2: de TPM opent de schijf", "* de bootpartitie maken\n  klaar in 2s\n",
+			"Schrijf hem op en typ dan de laatste acht letters: ", "! geen ruimte meer\n  Wat te doen: op de schijf past minder", "[no] niet gelukt: de bootpartitie maken: geen ruimte meer"},
+		"de": {"! ein Hostname hat nur Buchstaben, Ziffern und Striche; nehmen Sie kleine", "Entsperren 1. tpm2: das TPM oeffnet das Laufwerk", "* die Boot-Partition anlegen\n  fertig in 2s\n",
+			"Schreiben Sie ihn auf, und tippen Sie dann seine letzten acht Buchstaben: ", "! kein Platz mehr\n  Was zu tun ist: das Laufwerk fasst weniger", "[no] nicht gelungen: die Boot-Partition anlegen: kein Platz mehr"},
+	} {
+		t.Run(tag, func(t *testing.T) {
+			s := session(t, "raid-server")
+			s.Values["node.language"] = []string{tag}
+			s.Install = func(ctx context.Context, _ *preseed.Answers, _ *installer.Plan, person installer.Person, emit installer.Emit) error {
+				began := time.Unix(0, 0)
+				emit(installer.Event{Time: began, Kind: installer.StepStarted, Step: installer.StepESP, Message: "make the boot partition"})
+				emit(installer.Event{Time: began.Add(2 * time.Second), Kind: installer.StepDone, Step: installer.StepESP})
+				if _, err := person.Ask(ctx, "Write it down, then type its last eight letters:"); err != nil {
+					return err
+				}
+				failed := &installer.MediumError{Medium: installer.TheDisk, Err: unix.ENOSPC}
+				emit(installer.Event{Kind: installer.StepFailed, Step: installer.StepESP, Message: failed.Error(), Remedy: failed.Remedy()})
+				return fmt.Errorf("could not make the boot partition: %w", failed)
+			}
+			out, err := answered(t, s, toNetwork+"\n\n\n2\n"+"hall 7\nhall-7\n\n\n\n\n\n"+"2345\n2\n1\n"+"ABCDEFGH\n")
+			for _, text := range want {
+				if !strings.Contains(out, text) {
+					t.Errorf("%q is not there, %v:\n%s", text, err, out)
+				}
+			}
 		})
 	}
 }

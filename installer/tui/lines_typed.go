@@ -134,3 +134,16 @@ func (s *speaker) Write(text []byte) (int, error) {
 	}
 	return len(text), nil
 }
+
+// translator writes the engine's lines in the language of the person. It gets whole ones.
+type translator struct {
+	st *state
+	w  io.Writer
+}
+
+func (t translator) Write(text []byte) (int, error) {
+	if _, err := io.WriteString(t.w, t.st.say(string(text))); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}

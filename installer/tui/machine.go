@@ -6,7 +6,7 @@ import "github.com/stek-edge/stek/installer"
 func machine(st *state) []row {
 	rows := []row{{kind: paragraph, text: st.t("machine.text")}}
 	for _, f := range installer.Fitness(st.Inventory) {
-		rows = append(rows, row{kind: finding, light: f.State, text: st.t("part."+f.Part) + ": " + f.Words, note: f.Remedy})
+		rows = append(rows, row{kind: finding, light: f.State, text: st.t("part."+f.Part) + ": " + st.say(f.Words), note: st.say(f.Remedy)})
 	}
 	return append(rows, st.goOn())
 }

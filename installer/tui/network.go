@@ -164,7 +164,7 @@ func panel(st *state) []row {
 }
 
 func verdictRow(st *state, v probe.Verdict) row {
-	r := row{kind: finding, text: strings.Join(strings.Fields(string(v.Stage)+" "+v.Of), " ") + ": " + v.Saw, note: v.Do}
+	r := row{kind: finding, text: strings.TrimSpace(st.say(string(v.Stage))+" "+v.Of) + ": " + st.say(v.Saw), note: st.say(v.Do)}
 	switch {
 	case v.Outcome == probe.Passed:
 		r.light = installer.Green

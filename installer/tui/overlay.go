@@ -25,7 +25,7 @@ func quitQuestion(st *state) []row {
 func logLines(st *state) []row {
 	var rows []row
 	for _, line := range st.log {
-		rows = append(rows, row{kind: paragraph, text: line})
+		rows = append(rows, row{kind: paragraph, text: st.say(line)})
 	}
 	return append(rows, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }})
 }

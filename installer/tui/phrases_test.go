@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stek-edge/stek/installer/network/probe"
+	"github.com/stek-edge/stek/installer/preseed"
 )
 
 // spoken are the sources whose sentences come to a screen, and must be in every phrase book.
@@ -168,6 +169,35 @@ func TestWords(t *testing.T) {
 		for _, word := range words {
 			if _, ok := books[l.tag]().exact[word]; !ok {
 				t.Errorf("%s does not know %q", l.tag, word)
+			}
+		}
+	}
+}
+
+// TestInputsAreSaid: what is told about a key that a page asks for is in every book.
+func TestInputsAreSaid(t *testing.T) {
+	for _, l := range languages[1:] {
+		for name, values := range map[string]map[string][]string{
+			"cable": {link + ".name": {"cable"}, link + ".match.mac": {"3c:ec:ef:12:34:56"}, rolePath: {"agent"},
+				proxyPath + ".url": {"http://proxy:3128"}, tunnelPath + ".private-key": {preseed.GenerateKey}},
+			"password": {link + ".name": {"wifi"}, link + ".wifi.security": {"wpa2"}},
+			"login":    {link + ".name": {"wifi"}, link + ".wifi.security": {"enterprise"}, eap + ".method": {"peap"}},
+		} {
+			s, seen := session(t, "mini-pc"), 0
+			maps.Copy(s.Values, values)
+			s.Values["node.language"] = []string{l.tag}
+			st := newState(s)
+			for _, page := range screens {
+				for _, r := range page.rows(st) {
+					if key, ok := preseed.Lookup(r.id); ok && key.Description != "" && r.kind == input {
+						if seen++; r.note == key.Description {
+							t.Errorf("%s: %q is said of %s", l.tag, r.note, r.id)
+						}
+					}
+				}
+			}
+			if seen < 10 {
+				t.Errorf("%s has %d inputs only", name, seen)
 			}
 		}
 	}

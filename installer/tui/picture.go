@@ -6,7 +6,7 @@ import "github.com/stek-edge/stek/installer/console"
 func picture(st *state) []row {
 	drawn, err := console.QR(st.shown)
 	if err != nil {
-		drawn = err.Error()
+		drawn = st.say(err.Error())
 	}
 	return []row{{kind: paragraph, text: drawn}, {kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }}}
 }

@@ -61,18 +61,18 @@ func (st *state) take(e installer.Event) {
 func progress(st *state) []row {
 	var rows []row
 	if st.shown != "" {
-		rows = append(rows, row{kind: paragraph, text: st.about}, row{kind: paragraph, text: st.shown})
+		rows = append(rows, row{kind: paragraph, text: st.say(st.about)}, row{kind: paragraph, text: st.shown})
 	}
 	if st.asked != nil {
 		for _, text := range st.said {
-			rows = append(rows, row{kind: paragraph, text: text})
+			rows = append(rows, row{kind: paragraph, text: st.say(text)})
 		}
 		if c := st.asked.choose; c != nil {
 			rows = append(rows, row{kind: paragraph, text: st.t("secret.now")})
 			rows = append(rows, newSecret(st, c.Method, c.Least)...)
 			return append(rows, row{kind: button, id: "continue", strict: true, text: st.t("continue"), do: func(*state) action { return answer }})
 		}
-		ask := row{kind: input, id: "answer", text: st.asked.text, value: st.asked.typed, secret: true,
+		ask := row{kind: input, id: "answer", text: st.say(st.asked.text), value: st.asked.typed, secret: true,
 			set: func(st *state, value string) { st.asked.typed = value }}
 		rows = append(rows, ask, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return answer }})
 		if st.shown != "" && st.blocks {
@@ -84,13 +84,13 @@ func progress(st *state) []row {
 		rows = append(rows, s.row(st))
 	}
 	for _, text := range last(st.said, 4) {
-		rows = append(rows, row{kind: paragraph, text: text})
+		rows = append(rows, row{kind: paragraph, text: st.say(text)})
 	}
 	return append(rows, row{kind: button, id: "stop", text: st.t("stop"), do: func(*state) action { return stop }})
 }
 
 func (s stepView) row(st *state) row {
-	r := row{kind: finding, text: s.words}
+	r := row{kind: finding, text: st.say(s.words)}
 	switch s.kind {
 	case installer.StepDone, installer.StepSkipped:
 		r.light = installer.Green

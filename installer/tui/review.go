@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/stek-edge/stek/installer"
@@ -16,15 +17,13 @@ const planIndent = 11
 func review(st *state) []row {
 	p, _, err := st.plan()
 	if err != nil {
-		message, remedy := refusal(err)
+		message, remedy := st.refusal(err)
 		return []row{
 			{kind: finding, light: installer.Red, text: message, note: remedy},
 			{kind: button, id: "change", text: st.t("change"), do: func(*state) action { return back }},
 		}
 	}
-	var text strings.Builder
-	_ = installer.WritePlan(&text, p) // a builder takes everything
-	rows := []row{{kind: paragraph, text: strings.TrimRight(text.String(), "\n"), hang: planIndent}}
+	rows := []row{{kind: paragraph, text: st.written(p), hang: planIndent}}
 	keep := row{kind: button, id: "save", text: st.t("save"), do: func(*state) action { return save }}
 	if st.Install == nil {
 		rows = append(rows, row{kind: paragraph, text: st.t("rehearsal")}, row{kind: button, id: "end", text: st.t("end"), do: func(*state) action { return leave }})
@@ -74,8 +73,21 @@ func confirmation(p *installer.Plan) string {
 	return text
 }
 
+// written is a plan as the engine writes it, with the labels and the text of each line in the
+// language of the person.
+func (st *state) written(p *installer.Plan) string {
+	var plan, own strings.Builder
+	_ = installer.WritePlan(&plan, p) // a builder takes everything
+	for line := range strings.Lines(plan.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		label := line[:min(planIndent, len(line))]
+		fmt.Fprintf(&own, "%-*s%s\n", planIndent, st.say(strings.TrimSpace(label)), st.say(line[len(label):]))
+	}
+	return strings.TrimRight(own.String(), "\n")
+}
+
 // refusal is an error as what is the case, and what to do.
-func refusal(err error) (message, remedy string) {
+func (st *state) refusal(err error) (message, remedy string) {
 	remedy = installer.RemedyOf(err)
-	return strings.TrimSuffix(err.Error(), "; "+remedy), remedy
+	return st.say(strings.TrimSuffix(err.Error(), "; "+remedy)), st.say(remedy)
 }

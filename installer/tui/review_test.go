@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +73,11 @@ func TestReviewIsThePlan(t *testing.T) {
 					if err := installer.WritePlan(&plan, mustPlan(t, a)); err != nil {
 						t.Fatal(err)
 					}
-					rest := unfold(t, read(t, a), strings.Split(strings.TrimSuffix(plan.String(), "\n"), "\n"))
+					texts := strings.Split(strings.TrimSuffix(plan.String(), "\n"), "\n")
+					if l.tag != "en" {
+						texts = translated(t, texts, a.st.written(mustPlan(t, a)))
+					}
+					rest := unfold(t, read(t, a), texts)
 					erases := strings.Contains(rest, a.st.t("erases"))
 					if strings.Contains(plan.String(), "nothing: the disk is empty") == erases {
 						t.Errorf("a warning that something is lost: %v, behind\n%s", erases, plan.String())
@@ -80,6 +86,26 @@ func TestReviewIsThePlan(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fact is a word of a plan that is none: a number, a size, a name or an address.
+var fact = regexp.MustCompile(`\S*[0-9]\S*|"[^"]*"`)
+
+// translated are the lines of a plan in another language: as many, with the same facts in
+// each, and no word of English.
+func translated(t *testing.T, texts []string, plan string) []string {
+	t.Helper()
+	own := strings.Split(plan, "\n")
+	if len(own) != len(texts) {
+		t.Fatalf("%d lines instead of %d:\n%s", len(own), len(texts), plan)
+	}
+	for i, text := range texts {
+		want, got := fact.FindAllString(text, -1), fact.FindAllString(own[i], -1)
+		if !slices.Equal(want, got) || english.MatchString(own[i]) {
+			t.Errorf("%s\nis not what is said here:\n%s", own[i], text)
+		}
+	}
+	return own
 }
 
 // read pages through a page, and gives its lines.

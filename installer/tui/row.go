@@ -70,9 +70,9 @@ const (
 // keyed is an input for a key of the answer file, judged by its rule.
 func keyed(st *state, path, label string) row {
 	key, _ := preseed.Lookup(path)
-	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: key.Description, secret: key.Secret}
+	r := row{kind: input, id: path, text: label, value: st.draft.one(path), note: st.say(key.Description), secret: key.Secret}
 	if f := preseed.CheckValue(path, r.value); f != nil && r.value != "" {
-		r.fault = words(*f)
+		r.fault = st.fault(*f)
 	}
 	r.set = func(st *state, value string) { st.draft.set(path, value) }
 	return r
@@ -81,10 +81,10 @@ func keyed(st *state, path, label string) row {
 // listed is an input for a key that has a list, typed with commas between the entries.
 func listed(st *state, path, label string) row {
 	key, _ := preseed.Lookup(path)
-	r := row{kind: input, id: path, text: label, value: strings.Join(st.draft.list(path), ", "), note: key.Description}
+	r := row{kind: input, id: path, text: label, value: strings.Join(st.draft.list(path), ", "), note: st.say(key.Description)}
 	for _, value := range st.draft.list(path) {
 		if f := preseed.CheckValue(path, value); f != nil && r.fault == "" {
-			r.fault = words(*f)
+			r.fault = st.fault(*f)
 		}
 	}
 	r.set = func(st *state, typed string) {
@@ -104,12 +104,12 @@ func (st *state) placed(about []string, rows []row, ahead row) []row {
 	for _, f := range st.faults() {
 		if i := slices.IndexFunc(rows, func(r row) bool { return r.kind == input && (f.Key == r.id || strings.HasPrefix(f.Key, r.id+"[")) }); i >= 0 {
 			if rows[i].fault == "" {
-				rows[i].fault = words(f)
+				rows[i].fault = st.fault(f)
 			}
 			continue
 		}
 		if ahead.fault == "" && slices.ContainsFunc(about, func(key string) bool { return preseed.Covers(key, f.Key) }) {
-			ahead.fault = words(f)
+			ahead.fault = st.fault(f)
 		}
 	}
 	return append(rows, ahead)
@@ -123,13 +123,13 @@ func word(st *state, path, value, label string) row {
 	}}
 }
 
-// words is a fault without the key, which the label names already.
-func words(f preseed.Fault) string {
-	message := strings.TrimPrefix(strings.TrimPrefix(f.Message, f.Key+": "), f.Key+" ")
+// fault is one without the key, which the label names already.
+func (st *state) fault(f preseed.Fault) string {
+	message := st.say(strings.TrimPrefix(strings.TrimPrefix(f.Message, f.Key+": "), f.Key+" "))
 	if f.Remedy == "" {
 		return message
 	}
-	return message + "; " + f.Remedy
+	return message + "; " + st.say(f.Remedy)
 }
 
 func (st *state) goOn() row {

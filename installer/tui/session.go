@@ -136,6 +136,9 @@ func newState(s Session) *state {
 // t is a text in the language of the person.
 func (st *state) t(id string, args ...any) string { return st.texts.text(id, args...) }
 
+// say is a finished text of the engine in the language of the person, as far as it is known.
+func (st *state) say(text string) string { return st.texts.phrases.say(text) }
+
 // compose reads the draft like any answer file, so that no other rule can hold for it, and
 // makes the plan. That is done again only when something has changed: a plan takes longer
 // than a key press may.
@@ -212,11 +215,11 @@ func (st *state) reply() {
 func (st *state) saved() string {
 	c := st.compose()
 	if c.faults != nil {
-		return c.faults.Error()
+		return st.say(c.faults.Error())
 	}
 	where, err := st.Save(preseed.Redacted(c.given))
 	if err != nil {
-		return err.Error()
+		return st.say(err.Error())
 	}
 	return st.t("saved", where)
 }

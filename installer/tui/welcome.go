@@ -22,7 +22,7 @@ func welcome(st *state) []row {
 	}
 	typed := keyed(st, keyboardKey, st.t("keyboard"))
 	if st.misfit != nil && typed.fault == "" && typed.value == st.layout {
-		typed.fault = st.misfit.Error()
+		typed.fault = st.say(st.misfit.Error())
 	}
 	rows = append(rows, row{kind: heading, text: st.t("keyboard")}, typed)
 	return st.placed([]string{"node.language", keyboardKey}, rows, st.goOn())

@@ -1,0 +1,92 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/installer"
+)
+
+// TestWordsOfTheEngine: what comes from the engine while a page is shown, or a step is at
+// work, is in the person's language, wherever it is shown.
+func TestWordsOfTheEngine(t *testing.T) {
+	busy := fmt.Errorf("having wlan0 look for networks: %w", unix.EBUSY)
+	const said = "wlan0 naar netwerken laten zoeken: apparaat is bezig"
+	for _, tt := range []struct {
+		name string
+		page string
+		of   []any // messages, and the names of keys
+		want string
+	}{
+		{"a scan that failed", "network", []any{scannedMsg{nil, busy}}, said},
+		{"a test that failed", "network", []any{testedMsg{busy}}, said},
+		{"a look that failed", "disk", []any{lookedMsg{err: busy}}, said},
+		{"a keyboard that is not there", "welcome", []any{errors.New("this image has no layout for the keyboard de")}, "! dit image heeft geen indeling voor het toetsenbord de"},
+		{"a step", "working", []any{saidMsg("Those are not its last eight letters.")}, "Dat zijn niet de laatste acht letters."},
+		{"what a step shows", "working", []any{shownMsg{"The public key of this box's tunnel, for its other end. It is no secret; stek network key shows it again.", "the key"}, askedMsg{question{text: "Press Enter when you have copied it:"}}},
+			"De publieke sleutel van de tunnel van deze kast"},
+		{"what a step asks", "working", []any{saidMsg("Those are not its last eight letters."), askedMsg{question{text: "Press Enter when you have copied it:"}}}, "Druk op Enter als u hem hebt overgenomen:"},
+		{"what is kept of a step", "working", []any{eventMsg(installer.Event{Kind: installer.StepNote, Step: installer.StepState, Message: "making the key slot for tpm2"}), "f2"}, "het sleutelvak voor tpm2 maken"},
+		{"a report beside the stick", "working", []any{endMsg{err: busy, report: "stek/reports/S1 on the disk's boot partition"}}, "stek/reports/S1 op de bootpartitie van de schijf"},
+		{"answers without a plan", "review", nil, "[no] geen van de schijven is bruikbaar"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, "raid-server")
+			s.Values["node.language"] = []string{"nl"}
+			s.Keyboard = func(string) error { return nil }
+			for i := range s.Inventory.Disks {
+				s.Inventory.Disks[i].ReadOnly = tt.page == "review"
+			}
+			a := newApp(t.Context(), s, look{mono: true})
+			a.Update(tea.WindowSizeMsg{Width: 120, Height: 50})
+			switch tt.page {
+			case "working":
+				choose(t, openPage(a, "disk"), "SAMSUNG")
+				a.st.start(mustPlan(t, a))
+				a.over(nothing)
+			default:
+				openPage(a, tt.page)
+			}
+			for _, m := range tt.of {
+				switch m := m.(type) {
+				case string:
+					press(t, a, m)
+				case error:
+					a.st.layout, a.st.misfit = a.st.draft.one(keyboardKey), m
+					a.refresh()
+				default:
+					a.Update(m)
+				}
+			}
+			if frame := plain(a); !strings.Contains(strings.Join(strings.Fields(frame), " "), tt.want) {
+				t.Errorf("%q is not there:\n%s", tt.want, frame)
+			}
+		})
+	}
+}
+
+func openPage(a *app, id string) *app {
+	a.open(a.st.at(id))
+	return a
+}
+
+// TestSayIsQuick: a text that is like many phrases at once takes no time that anybody sees.
+func TestSayIsQuick(t *testing.T) {
+	p := books["de"]()
+	for _, of := range []string{": ; , a b", " is a and b or c", "partition 1: ", ", and remains of a", strings.Repeat("x", 50) + " is "} {
+		for _, size := range []int{longest, 100 * longest} {
+			text := strings.Repeat(of, size/len(of))
+			began := time.Now()
+			p.say(text)
+			if taken := time.Since(began); taken > 10*time.Second {
+				t.Errorf("%d bytes of %q took %v", len(text), of, taken)
+			}
+		}
+	}
+}
