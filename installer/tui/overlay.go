@@ -1,5 +1,7 @@
 package tui
 
+import "strings"
+
 // keyList tells what the keys do.
 func keyList(st *state) []row {
 	return []row{{kind: paragraph, text: st.t("keys.text")}, {kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }}}
@@ -21,11 +23,11 @@ func quitQuestion(st *state) []row {
 	}
 }
 
-// logLines are what the steps have said.
+// logLines are what the steps have said, as the line mode shows it.
 func logLines(st *state) []row {
 	var rows []row
-	for _, line := range st.log {
-		rows = append(rows, row{kind: paragraph, text: st.say(line)})
+	if st.log.Len() > 0 {
+		rows = append(rows, row{kind: paragraph, text: st.say(strings.TrimRight(st.log.String(), "\n")), hang: 2})
 	}
 	return append(rows, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }})
 }

@@ -48,12 +48,8 @@ func (st *state) take(e installer.Event) {
 			s.done, s.total = e.Done, e.Total
 		}
 	}
-	switch {
-	case e.Kind == installer.StepProgress:
-	case e.Remedy != "":
-		st.log = append(st.log, e.Message, e.Remedy)
-	case e.Message != "":
-		st.log = append(st.log, e.Message)
+	if e.Kind != installer.StepProgress {
+		st.tell(e)
 	}
 }
 
