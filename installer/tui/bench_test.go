@@ -58,7 +58,7 @@ func draw(a *app) { _, _ = io.WriteString(io.Discard, a.View().Content) }
 
 // firstFrame gives a round that does what is done up to the first page in a program that has
 // been started: a description of the machine is read, what fits it is suggested, and the
-// texts of a language that has all of them are read.
+// texts and phrases of a language that has all of them are read.
 func firstFrame(b testing.TB) func() {
 	s := many(b)
 	text, err := json.Marshal(s.Inventory)
@@ -73,6 +73,7 @@ func firstFrame(b testing.TB) func() {
 		of := s
 		of.Inventory, of.Values = inv, installer.Suggest(inv)
 		of.Values["node.language"] = []string{"de"}
+		readPhrases("de") // once in a program, which is all that a round stands for
 		draw(newApp(b.Context(), of, look{}))
 	}
 }
