@@ -107,7 +107,8 @@ func (b *testBox) onRadio(t *testing.T, when, network string, within time.Durati
 		}
 	}
 	t.Fatalf("%s: not on %s0 within %v:\n%s%s%s", when, network, within, addresses, routes,
-		b.run(t, "journalctl --no-pager -b -u systemd-networkd -u 'wpa_supplicant*' | tail -60"))
+		b.run(t, "journalctl --no-pager -b -u systemd-networkd -u 'wpa_supplicant*' | tail -60; networkctl --no-pager status wifi0;"+
+			" ip netns exec air ip address; ip netns exec air ip -s link; journalctl --no-pager -b -u air -t dnsmasq-dhcp -t dnsmasq | tail -30; tail -n 5 /run/air-*.log"))
 }
 
 // hides: a secret of the network is in no log, no list of processes, no environment, no
