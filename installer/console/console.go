@@ -124,13 +124,13 @@ const longestAnswer = 512 // bytes; a recovery key has 71
 type echo bool
 
 const (
-	shown   echo = false
-	starred echo = true
+	starred echo = false
+	shown   echo = true
 )
 
-// readLine asks on a terminal and reads one line in raw mode. The question comes when the terminal shows nothing any more of what is typed: people,
-// and serial lines with a paste buffer, are fast. It polls, so that a console on which
-// nobody types can be left.
+// readLine asks on a terminal and reads one line in raw mode. The question comes when the
+// terminal shows nothing any more of what is typed: people, and serial lines with a paste
+// buffer, are fast. It polls, so that a console on which nobody types can be left.
 func readLine(ctx context.Context, tty *os.File, question string, shows echo) ([]byte, error) {
 	fd := int(tty.Fd())
 	if old, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {

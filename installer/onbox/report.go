@@ -18,6 +18,7 @@ import (
 	"github.com/stek-edge/stek/images/fat"
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/disk"
+	"github.com/stek-edge/stek/installer/durable"
 	"github.com/stek-edge/stek/installer/fatmount"
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/preseed"
@@ -182,8 +183,12 @@ func (r *report) failed(outcome error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	leave := r.leave
+	if len(r.faults) > 0 {
+		leave = r.leaveAll // something is not there that should be
+	}
 	r.place = r.folder
-	if err := r.leave(r.dir, outcome); err != nil {
+	if err := leave(r.dir, outcome); err != nil {
 		r.faults, r.place = append(r.faults, err), ""
 	}
 }
@@ -250,18 +255,20 @@ func formatForReport(device string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// leaveAll writes everything to a folder.
+// leaveAll writes everything to a folder. What is there already stays whole meanwhile.
 func (r *report) leaveAll(dir string, outcome error) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.written)) {
-		if err := writeSynced(filepath.Join(dir, name), r.written[name]); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, name), r.written[name], 0o644); err != nil {
 			return err
 		}
 	}
-	if err := writeSynced(filepath.Join(dir, eventsFile), r.told); err != nil {
-		return err
+	if dir != r.dir || r.events == nil { // each event is written there when it comes
+		if err := durable.WriteFile(filepath.Join(dir, eventsFile), r.told, 0o644); err != nil {
+			return err
+		}
 	}
 	return r.leave(dir, outcome)
 }
@@ -275,20 +282,7 @@ func (r *report) leave(dir string, outcome error) error {
 	if err != nil {
 		return err
 	}
-	return writeSynced(filepath.Join(dir, resultFile), append(b, '\n'))
-}
-
-// writeSynced writes a file and learns whether the medium took it.
-func writeSynced(name string, content []byte) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return durable.WriteFile(filepath.Join(dir, resultFile), append(b, '\n'), 0o644)
 }
 
 type result struct {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -218,7 +219,8 @@ func (p *player) play(i int, op Op, hand func(*State) error) error {
 }
 
 // discard takes effect at once, or on the other kind of drive never. What was written to
-// the range before is gone with it, or is on the medium.
+// the range before is gone with it, or is on the medium, with all that came before that:
+// an older write to the same place must not come after it.
 func (p *player) discard(d *played, op Op) (err error) {
 	p.discarded = true
 	if d.files[ignores] == nil {
@@ -227,17 +229,18 @@ func (p *player) discard(d *played, op Op) (err error) {
 			return err
 		}
 	}
-	var kept []Op
-	for _, w := range d.pending {
-		if w.Off >= op.Off+op.Len || w.Off+w.Len <= op.Off {
-			kept = append(kept, w)
-			continue
+	arrived := 0
+	for i, w := range d.pending {
+		if w.Off < op.Off+op.Len && w.Off+w.Len > op.Off {
+			arrived = i + 1
 		}
+	}
+	for _, w := range d.pending[:arrived] {
 		if err := d.write(p.log, w, w.Len); err != nil {
 			return err
 		}
 	}
-	d.pending = kept
+	d.pending = slices.Clone(d.pending[arrived:])
 	return p.log.write(d.files[discards], op, op.Len)
 }
 
@@ -267,7 +270,7 @@ func (p *player) draw(last Op) (string, []part) {
 	}
 	switch p.rand.IntN(3) {
 	case 0:
-		if last.Len <= sector {
+		if last.Kind != Write || last.Len <= sector {
 			break
 		}
 		torn := sector * (1 + p.rand.Uint64N((last.Len-1)/sector))
