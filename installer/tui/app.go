@@ -69,10 +69,15 @@ func Run(ctx context.Context, s Session, o Options) error {
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Env), tea.WithFilter(sized))
 	a.send = p.Send
 	_, err := p.Run()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case a.left:
+	}
+	return a.result()
+}
+
+// result is what Run ends with: a try that has failed did so, whatever a person did afterwards.
+func (a *app) result() error {
+	if a.left && a.st.outcome == nil {
 		return ErrLeft
 	}
 	return a.st.outcome

@@ -145,6 +145,17 @@ func TestEndUnderSomethingElse(t *testing.T) {
 	}
 }
 
+// Who leaves the questions after a failure has seen the installation fail.
+func TestLeaveAfterFailure(t *testing.T) {
+	f := failed(t)
+	f.keys("esc")
+	f.settle()
+	f.keys("ctrl+c", "down", "enter")
+	if err := f.result(); !f.left || errors.Is(err, ErrLeft) || err != f.st.outcome {
+		t.Errorf("left %v, and it ends with %v", f.left, err)
+	}
+}
+
 // A step's question waits until it is answered whether to stop.
 func TestQuestionUnderStop(t *testing.T) {
 	f := failed(t)
