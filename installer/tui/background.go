@@ -105,9 +105,10 @@ func (a *app) scanning() tea.Cmd {
 	}
 }
 
-// savingReport writes the report anew: a stick may take its time.
+// savingReport writes the report anew: a stick may take its time. Not when the next try is
+// about to begin, which has a report of its own.
 func (a *app) savingReport() tea.Cmd {
-	if a.st.saving {
+	if a.st.saving || a.retrying {
 		return nil
 	}
 	a.st.saving = true
@@ -118,10 +119,14 @@ func (a *app) savingReport() tea.Cmd {
 	}
 }
 
-// reported says where the report is now, or why it is not.
+// reported says where the report is now, or why it is not; nothing of the try before while
+// steps are at work.
 func (a *app) reported(msg reportMsg) {
 	a.st.saving = false
-	if msg.err != nil {
+	switch {
+	case a.st.phase == working:
+		return
+	case msg.err != nil:
 		a.st.notice = a.st.say(msg.err.Error())
 		return
 	}

@@ -145,6 +145,25 @@ func TestEndUnderSomethingElse(t *testing.T) {
 	}
 }
 
+// While a further try is about to begin, no report of the one before is written; and what comes
+// of one that was written stands on no page of the steps.
+func TestReportUnderRetry(t *testing.T) {
+	f, saves := failed(t), 0
+	f.st.SaveReport = func(error) (string, error) { saves++; return "stek/reports/S1", nil }
+	f.keys("enter", "down", "down", "enter")
+	f.settle()
+	if saves > 0 || f.begins != 1 {
+		t.Errorf("saved %d times, begun %d times", saves, f.begins)
+	}
+	for _, msg := range []reportMsg{{where: "stek/reports/S1"}, {err: errors.New("the stick is gone")}} {
+		f.st.start(mustPlan(t, f.app))
+		f.update(msg)
+		if f.st.notice != "" || f.st.saving {
+			t.Errorf("it says %q while steps are at work", f.st.notice)
+		}
+	}
+}
+
 // Who leaves the questions after a failure has seen the installation fail.
 func TestLeaveAfterFailure(t *testing.T) {
 	f := failed(t)
