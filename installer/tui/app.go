@@ -155,7 +155,7 @@ func (a *app) show() { a.rows, a.unfocused = a.page().rows(a.st), nil }
 // refresh makes the rows anew after something changed. The focus stays on its row, wherever
 // that is now: somebody may be typing there.
 func (a *app) refresh() {
-	if a.focus == nowhere {
+	if !a.focused() {
 		a.show()
 		return
 	}

@@ -25,6 +25,9 @@ func (a *app) first() int {
 	return max(first, 0)
 }
 
+// focused tells whether a row has the focus.
+func (a *app) focused() bool { return a.focus >= 0 && a.focus < len(a.rows) }
+
 // answerable tells whether there is more than buttons on the page.
 func (a *app) answerable() bool {
 	return slices.ContainsFunc(a.rows, func(r row) bool { return r.takesFocus() && r.kind != button })
@@ -80,7 +83,7 @@ func (a *app) intoSight() {
 // sight itself. Somebody who has gone on to a field, or to another page, is left there.
 func (a *app) findingsIntoSight() {
 	body, focused := a.body(), -1
-	if a.page().id != "network" || a.focus >= len(a.rows) || a.rows[a.focus].kind != button {
+	if a.page().id != "network" || !a.focused() || a.rows[a.focus].kind != button {
 		return
 	}
 	for i, l := range a.draw(a.width) {

@@ -122,3 +122,17 @@ func TestFocusStaysOnButton(t *testing.T) {
 		t.Errorf("the focus is on %s", got)
 	}
 }
+
+// What comes from the background while no row has the focus is shown, and moves nothing.
+func TestRefreshWithoutFocus(t *testing.T) {
+	for _, at := range []int{nowhere, 1000} {
+		a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+		openPage(a, "network")
+		a.goTo(at)
+		a.Update(verdictMsg{})
+		a.Update(testedMsg{errors.New("there is no network")})
+		if a.focus != at || !strings.Contains(plain(a), "there is no network") {
+			t.Errorf("the focus was on %d and is on %d:\n%s", at, a.focus, plain(a))
+		}
+	}
+}
