@@ -27,7 +27,7 @@ func quitQuestion(st *state) []row {
 func logLines(st *state) []row {
 	var rows []row
 	if st.log.Len() > 0 {
-		rows = append(rows, row{kind: paragraph, text: st.say(strings.TrimRight(st.log.String(), "\n")), hang: 2})
+		rows = append(rows, row{kind: paragraph, text: strings.TrimRight(st.log.String(), "\n"), hang: 2})
 	}
 	return append(rows, row{kind: button, id: "continue", text: st.t("continue"), do: func(*state) action { return resume }})
 }

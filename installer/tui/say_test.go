@@ -90,3 +90,19 @@ func TestSayIsQuick(t *testing.T) {
 		}
 	}
 }
+
+// What the steps say is translated once, when they say it, and not at each look at the log.
+func TestLogIsTranslatedOnce(t *testing.T) {
+	s := session(t, "raid-server")
+	s.Values["node.language"] = []string{"nl"}
+	st := newState(s)
+	st.start(&installer.Plan{})
+	st.take(installer.Event{Kind: installer.StepStarted, Step: installer.StepESP, Message: "make the boot partition"})
+	const want = "* de bootpartitie maken"
+	if got := st.log.String(); got != want+"\n" {
+		t.Errorf("kept as %q", got)
+	}
+	if got := logLines(st)[0].text; got != want {
+		t.Errorf("shown as %q", got)
+	}
+}

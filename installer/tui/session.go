@@ -98,16 +98,16 @@ type state struct {
 	verdicts []probe.Verdict
 
 	steps   []stepView
-	log     strings.Builder
-	tell    installer.Emit // writes to log
-	asked   *question      // of a step
-	said    []string       // by the step that is at work
-	about   string         // what it shows
-	shown   string         // what it shows, to be copied
-	blocks  bool           // the terminal has the signs that a picture is made of
-	report  string         // where it is; empty: nowhere
-	saving  bool           // the report
-	left    int            // seconds until what is shown goes on by itself; 0: it does not
+	log     strings.Builder // in the language of the person
+	tell    installer.Emit  // writes to log
+	asked   *question       // of a step
+	said    []string        // by the step that is at work
+	about   string          // what it shows
+	shown   string          // what it shows, to be copied
+	blocks  bool            // the terminal has the signs that a picture is made of
+	report  string          // where it is; empty: nowhere
+	saving  bool            // the report
+	left    int             // seconds until what is shown goes on by itself; 0: it does not
 	outcome error
 }
 
@@ -197,7 +197,7 @@ func (st *state) agreed(p *installer.Plan) bool {
 func (st *state) start(p *installer.Plan) {
 	st.phase, st.outcome, st.steps, st.said, st.shown = working, nil, nil, nil, ""
 	st.log.Reset()
-	st.tell = installer.PlainLines(&st.log)
+	st.tell = installer.PlainLines(translator{st, &st.log})
 	for _, s := range p.Steps {
 		st.steps = append(st.steps, stepView{name: s.Name, words: s.Words})
 	}
