@@ -236,6 +236,9 @@ func (l *lines) stop(ctx context.Context) error {
 // Say implements installer.Person.
 func (l *lines) Say(format string, args ...any) { l.say("%s", l.st.say(fmt.Sprintf(format, args...))) }
 
+// Show implements console.Shower. The text may be a secret, which no book is asked about.
+func (l *lines) Show(about, text string) { l.say("\n%s\n\n  %s\n", l.st.say(about), text) }
+
 // Ask implements installer.Person.
 func (l *lines) Ask(ctx context.Context, question string) ([]byte, error) {
 	typed, err := l.read(ctx, l.st.say(question), true)

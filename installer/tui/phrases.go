@@ -34,7 +34,6 @@ type phrases struct {
 	exact     map[string]string
 	joints    map[string]string // those between two phrases
 	templates []phrase          // the most literal first
-	known     sync.Map          // of texts that were said before: those of a page are said at each key
 }
 
 // phrase is an entry with something put in.
@@ -145,18 +144,12 @@ func (p *phrases) say(text string) string {
 	if p == nil {
 		return text
 	}
-	if said, ok := p.known.Load(text); ok {
-		return said.(string)
-	}
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		if len(line) <= longest {
 			r := reading{book: p, read: map[part]said{}, left: most}
 			lines[i] = r.of(part{line, false}).text
 		}
-	}
-	if len(lines) == 1 { // more are said once, and may show a key
-		p.known.Store(text, lines[0])
 	}
 	return strings.Join(lines, "\n")
 }

@@ -1,8 +1,10 @@
 package tui
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/console"
 )
 
 // TestWordsOfTheEngine: what comes from the engine while a page is shown, or a step is at
@@ -104,5 +107,46 @@ func TestLogIsTranslatedOnce(t *testing.T) {
 	}
 	if got := logLines(st)[0].text; got != want {
 		t.Errorf("shown as %q", got)
+	}
+}
+
+// What was said is remembered by the session that said it, within bounds.
+func TestSaidIsRemembered(t *testing.T) {
+	c := messages("nl")
+	for range 2 {
+		if got := c.say("it is empty"); got != c.phrases.say("it is empty") || len(c.known) != 1 {
+			t.Errorf("%q, and %d texts are remembered", got, len(c.known))
+		}
+	}
+	for i := range 2 * mostKnown {
+		if c.say(strconv.Itoa(i)); len(c.known) > mostKnown {
+			t.Fatalf("%d texts are remembered", len(c.known))
+		}
+	}
+	if other := messages("nl"); len(other.known) > 0 {
+		t.Errorf("another session remembers %d texts", len(other.known))
+	}
+}
+
+// A key that is shown in the line mode is printed as it is, and remembered nowhere.
+func TestLinesShowNoSecretToTheBook(t *testing.T) {
+	s := session(t, "raid-server")
+	s.Values["node.language"] = []string{"nl"}
+	var out bytes.Buffer
+	l := &lines{st: newState(s), out: &out}
+	person := installer.Person(l)
+	screen, ok := person.(console.Shower)
+	if !ok {
+		t.Fatal("the line mode shows nothing")
+	}
+	const key = "it is empty" // which the book knows
+	screen.Show("Write it down, then type its last eight letters:", key)
+	if !strings.Contains(out.String(), "\n\n  "+key+"\n") || !strings.Contains(out.String(), "Schrijf hem op") {
+		t.Errorf("shown as %q", out.String())
+	}
+	for text := range l.st.texts.known {
+		if strings.Contains(text, key) {
+			t.Errorf("remembered: %q", text)
+		}
 	}
 }

@@ -138,7 +138,7 @@ func newState(s Session) *state {
 func (st *state) t(id string, args ...any) string { return st.texts.text(id, args...) }
 
 // say is a finished text of the engine in the language of the person, as far as it is known.
-func (st *state) say(text string) string { return st.texts.phrases.say(text) }
+func (st *state) say(text string) string { return st.texts.say(text) }
 
 // compose reads the draft like any answer file, so that no other rule can hold for it, and
 // makes the plan. That is done again only when something has changed: a plan takes longer

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 )
@@ -22,6 +23,8 @@ type catalogue struct {
 	tag     string
 	texts   map[string]string
 	phrases *phrases // of the engine's words; nil: they are in the language
+	mu      sync.Mutex
+	known   map[string]string // what the phrases said of texts before
 }
 
 // messages gives the texts of a language by its BCP 47 tag, of which the first part
@@ -51,6 +54,28 @@ func load(tag string) *catalogue {
 		panic(fmt.Sprintf("tui: the texts of %s: %v", tag, err))
 	}
 	return c
+}
+
+// mostKnown is how many texts are remembered as they were said. A page has some hundred.
+const mostKnown = 4096
+
+// say is phrases.say, and remembers: the texts of a page are said at each key. Those of several
+// lines are said once.
+func (c *catalogue) say(text string) string {
+	if c.phrases == nil || strings.Contains(text, "\n") {
+		return c.phrases.say(text)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	said, ok := c.known[text]
+	if !ok {
+		said = c.phrases.say(text)
+		if c.known == nil || len(c.known) >= mostKnown {
+			c.known = map[string]string{}
+		}
+		c.known[text] = said
+	}
+	return said
 }
 
 // text gives one text, with its arguments put in. One that is missing shows its name.
