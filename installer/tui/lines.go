@@ -95,8 +95,10 @@ func (l *lines) pages() error {
 }
 
 // begin carries the plan out. After a failure the machine is looked at first: the disk may
-// have come back under another name, and another disk is agreed to anew.
+// have come back under another name, and another disk is agreed to anew. What was typed
+// meanwhile answers nothing that is asked afterwards.
 func (l *lines) begin() {
+	defer l.typist.forget()
 	if l.st.phase == over && !l.lookAgain() {
 		return
 	}

@@ -45,6 +45,7 @@ func listen(ctx context.Context, in io.Reader) *typist {
 		scanner.Split(splitTyped)
 		for scanner.Scan() {
 			if strings.HasSuffix(scanner.Text(), string(rune(ctrlC))) {
+				t.forget()
 				select {
 				case t.stops <- struct{}{}:
 				default: // one is enough
@@ -59,6 +60,21 @@ func listen(ctx context.Context, in io.Reader) *typist {
 		}
 	}()
 	return t
+}
+
+// forget drops what was typed ahead at a terminal: it was meant for something else than what
+// is asked next. What a script has written is all meant.
+func (t *typist) forget() {
+	for t.tty != nil {
+		select {
+		case _, more := <-t.typed:
+			if !more {
+				return
+			}
+		default:
+			return
+		}
+	}
 }
 
 // splitTyped ends a line at its line break, which is left out, or behind Ctrl-C, with all

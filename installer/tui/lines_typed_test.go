@@ -1,0 +1,82 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/creack/pty"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/preseed"
+)
+
+// atDisk is the line mode where everything is answered for a machine's disk.
+func atDisk(t *testing.T, s Session, who *typist) *lines {
+	t.Helper()
+	s.Values["disk.match.serial"] = []string{"S676NF0R412345"}
+	l := &lines{ctx: t.Context(), st: newState(s), out: io.Discard, typist: who}
+	l.st.typed = "2345"
+	return l
+}
+
+// terminal is a person's side of a terminal, and the program's.
+func terminal(t *testing.T) (person, tty *os.File) {
+	t.Helper()
+	person, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close(); tty.Close() })
+	return person, tty
+}
+
+// What was typed at a terminal while the steps were at work presses no button on the page behind
+// them; what a script has written does.
+func TestTypedAheadOfTheEnd(t *testing.T) {
+	_, tty := terminal(t)
+	for name, tt := range map[string]struct {
+		tty  *os.File
+		left int
+	}{"a terminal": {tty, 0}, "a script": {nil, 2}} {
+		t.Run(name, func(t *testing.T) {
+			who := &typist{tty: tt.tty, typed: make(chan string, aheadOfQuestions), stops: make(chan struct{}, 1)}
+			s, begun := session(t, "raid-server"), false
+			s.Install = func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
+				begun = true
+				who.typed <- "1"
+				who.typed <- "1"
+				return errors.New("the disk is gone")
+			}
+			atDisk(t, s, who).begin()
+			if !begun || len(who.typed) != tt.left {
+				t.Errorf("begun: %v, and %d lines are left", begun, len(who.typed))
+			}
+		})
+	}
+}
+
+// Nothing that was typed at a terminal before Ctrl-C answers what that asks.
+func TestTypedAheadOfCtrlC(t *testing.T) {
+	const typed = "1\n1\n\x03"
+	person, tty := terminal(t)
+	for name, tt := range map[string]struct {
+		in   io.Reader
+		left int
+	}{"a terminal": {tty, 0}, "a script": {strings.NewReader(typed), 2}} {
+		t.Run(name, func(t *testing.T) {
+			who := listen(t.Context(), tt.in)
+			defer who.byLines()()
+			if tt.in == tty {
+				_, _ = io.WriteString(person, typed)
+			}
+			<-who.stops
+			if len(who.typed) != tt.left {
+				t.Errorf("%d lines are left", len(who.typed))
+			}
+		})
+	}
+}
