@@ -121,6 +121,7 @@ func (l *lines) begin() {
 
 // during does what takes its time. Ctrl-C ends it, when sure says that it is meant.
 func (l *lines) during(sure func() bool, do func(ctx context.Context) error) error {
+	defer l.typist.endless()()
 	ctx, cancel := context.WithCancel(l.ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {

@@ -401,7 +401,7 @@ func TestLinesStop(t *testing.T) {
 	l.sees("Number (Enter keeps 1): ")
 	l.types(pastNode + "2345\n1\n")
 	l.sees("Type the last letters: ")
-	l.types("\x03")
+	l.types("\x04\x03") // the end of the input ends no steps, and keeps nobody from stopping them
 	l.sees("Stop the installation?")
 	l.types("\x03")
 	l.sees("== Not installed")

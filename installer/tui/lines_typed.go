@@ -31,6 +31,9 @@ type typist struct {
 // aheadOfQuestions is how many lines may be typed before they are asked for.
 const aheadOfQuestions = 64
 
+// longestTyped bounds a line, bytes. A longer one ends the input.
+const longestTyped = 1 << 20
+
 // listen reads until the input ends, or ctx does and nobody waits for what is typed.
 func listen(ctx context.Context, in io.Reader) *typist {
 	t := &typist{typed: make(chan string, aheadOfQuestions), stops: make(chan struct{}, 1)}
@@ -42,6 +45,7 @@ func listen(ctx context.Context, in io.Reader) *typist {
 	go func() {
 		defer close(t.typed)
 		scanner := bufio.NewScanner(in)
+		scanner.Buffer(nil, longestTyped)
 		scanner.Split(splitTyped)
 		for scanner.Scan() {
 			if strings.HasSuffix(scanner.Text(), string(rune(ctrlC))) {
@@ -103,6 +107,15 @@ func (t *typist) byLines() (restore func()) {
 		line.Cc[unix.VEOL] = ctrlC
 	})
 }
+
+// endless has the terminal take the key that ends the input for any other (termios(3), VEOF):
+// nobody could stop what is at work after it.
+func (t *typist) endless() (restore func()) {
+	return t.change(func(line *unix.Termios) { line.Cc[unix.VEOF] = disabled })
+}
+
+// disabled is _POSIX_VDISABLE, the character of a key that there is none of.
+const disabled = 0
 
 // unseen has the terminal show nothing of what is typed, until the line break.
 func (t *typist) unseen(out io.Writer) (restore func()) {

@@ -80,3 +80,16 @@ func TestTypedAheadOfCtrlC(t *testing.T) {
 		})
 	}
 }
+
+// A long line, such as a certificate, is no end of the input; one without end is.
+func TestTypedLength(t *testing.T) {
+	for size, want := range map[int]string{100 << 10: "line, line, end", 2 * longestTyped: "end"} {
+		who, got := listen(t.Context(), strings.NewReader(strings.Repeat("x", size)+"\n1\n")), ""
+		for range who.typed {
+			got += "line, "
+		}
+		if got += "end"; got != want {
+			t.Errorf("%d bytes: %s", size, got)
+		}
+	}
+}
