@@ -119,9 +119,14 @@ func (l *lines) begin() {
 	l.st.phase, l.st.outcome = over, err
 }
 
-// during does what takes its time. Ctrl-C ends it, when sure says that it is meant.
+// during does what takes its time. Ctrl-C ends it, when sure says that it is meant; one from
+// before is about something else.
 func (l *lines) during(sure func() bool, do func(ctx context.Context) error) error {
 	defer l.typist.endless()()
+	select {
+	case <-l.typist.stops:
+	default:
+	}
 	ctx, cancel := context.WithCancel(l.ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {

@@ -291,6 +291,7 @@ func (l *lines) testOrSave(what action) {
 		l.say("%s", l.st.saved())
 		return
 	case saveReport:
+		l.say("%s", l.st.t("report.saving"))
 		where, err := l.st.SaveReport(l.st.outcome)
 		if err != nil {
 			l.say("! %s", l.st.say(err.Error()))

@@ -1,12 +1,14 @@
 package tui
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -78,6 +80,51 @@ func TestTypedAheadOfCtrlC(t *testing.T) {
 				t.Errorf("%d lines are left", len(who.typed))
 			}
 		})
+	}
+}
+
+// A Ctrl-C from before ends nothing that begins afterwards; one that comes then does.
+func TestStopFromBefore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		again bool
+		want  error
+	}{"from before": {false, nil}, "and again": {true, context.Canceled}} {
+		t.Run(name, func(t *testing.T) {
+			who := &typist{stops: make(chan struct{}, 1)}
+			who.stops <- struct{}{}
+			err := atDisk(t, session(t, "raid-server"), who).during(atOnce, func(ctx context.Context) error {
+				wait := 100 * time.Millisecond
+				if tt.again {
+					who.stops <- struct{}{}
+					wait = 10 * time.Second
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(wait):
+				}
+				return ctx.Err()
+			})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A stick may take its time: it is said before that the report is saved.
+func TestLinesSayThatTheReportIsSaved(t *testing.T) {
+	s := session(t, "raid-server")
+	var out bytes.Buffer
+	before := ""
+	s.SaveReport = func(error) (string, error) {
+		before = out.String()
+		return "stek/reports/S1", nil
+	}
+	l := atDisk(t, s, &typist{})
+	l.out = &out
+	l.testOrSave(saveReport)
+	if want := l.st.t("report.saving"); !strings.Contains(before, want) || !strings.Contains(out.String(), "saved: stek/reports/S1") {
+		t.Errorf("%q is said before, and then %q", before, out.String())
 	}
 }
 
