@@ -13,7 +13,8 @@
 // The installer copies one of them to the ESP, which anybody can write to: Parse
 // believes nothing. A layout can at worst make a passphrase impossible to type, and
 // one that has no Enter is refused. The package must never keep a box from asking: who
-// calls it says what is wrong and goes on with the layout that is there.
+// calls it says what is wrong and goes on with the layout that is there. Only a person who
+// has just chosen a layout that is not to be had (LayoutError) is asked for another.
 //
 // The built-in layout has no file. Who may change his mind calls Use, which keeps the
 // kernel's own tables in memory, under /run, before it changes them for the first time.

@@ -22,12 +22,29 @@ func BuiltIn(name string) bool { return name == "" || name == "us" }
 // FileName is the name of a layout's file in Dir.
 func FileName(name string) string { return name + suffix }
 
+// LayoutError says that there is no such layout, or that its file cannot be read. Whoever
+// chose it can choose another; any other error of Use is the console's, and none of theirs.
+type LayoutError struct{ Err error }
+
+func (e *LayoutError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *LayoutError) Unwrap() error { return e.Err }
+
 // Read reads a layout from a folder of them, and proves that it is one. The layout
-// that is built in needs no file: it gives nil.
+// that is built in needs no file: it gives nil. Its errors are of the type LayoutError.
 func Read(dir, name string) ([]byte, error) {
 	if BuiltIn(name) {
 		return nil, nil
 	}
+	data, err := read(dir, name)
+	if err != nil {
+		return nil, &LayoutError{err}
+	}
+	return data, nil
+}
+
+func read(dir, name string) ([]byte, error) {
 	if !fs.ValidPath(name) || filepath.Base(name) != name {
 		return nil, fmt.Errorf("%q is no name of a keyboard", name)
 	}

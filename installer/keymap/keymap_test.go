@@ -117,7 +117,8 @@ func TestRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data, err := Read(c.dir, c.keyboard)
-			if (data != nil) != c.data || (err != nil) != c.wrong {
+			missing := (*LayoutError)(nil)
+			if (data != nil) != c.data || (err != nil) != c.wrong || errors.As(err, &missing) != c.wrong {
 				t.Errorf("%d bytes, %v", len(data), err)
 			}
 		})

@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -162,7 +161,7 @@ func (a *app) refresh() {
 	before := a.focus
 	id := a.rows[before].id
 	a.show()
-	at := slices.IndexFunc(a.rows, func(r row) bool { return r.id == id && r.takesFocus() })
+	at := a.find(id)
 	switch {
 	case at == before:
 	case at >= 0:

@@ -37,8 +37,8 @@ func (a *app) answerable() bool {
 // chosen when its field is left: what is typed until then may be the beginning of another.
 func (a *app) goTo(at int) {
 	if a.edited == keyboardKey {
-		_ = a.st.useKeyboard() // shown at the field
-		a.show()
+		_ = a.st.useKeyboard() // shown at the field, or below it
+		at = a.showAgain(at)
 	}
 	a.focus = at
 	if at == nowhere || at >= len(a.rows) || a.rows[at].kind != input {
@@ -55,6 +55,25 @@ func (a *app) goTo(at int) {
 	a.edit.CursorEnd()
 	_ = a.edit.Focus()
 	a.edited = r.id
+}
+
+// showAgain makes the rows anew, and tells where one of them is then.
+func (a *app) showAgain(at int) int {
+	if at < 0 || at >= len(a.rows) {
+		a.show()
+		return at
+	}
+	id := a.rows[at].id
+	a.show()
+	if now := a.find(id); now >= 0 {
+		return now
+	}
+	return at
+}
+
+// find gives the row of a name that takes the focus; -1: there is none.
+func (a *app) find(id string) int {
+	return slices.IndexFunc(a.rows, func(r row) bool { return r.id == id && r.takesFocus() })
 }
 
 // move goes to the next row that takes the focus, and scrolls it into sight.

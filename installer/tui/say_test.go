@@ -14,6 +14,7 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/keymap"
 )
 
 // TestWordsOfTheEngine: what comes from the engine while a page is shown, or a step is at
@@ -30,7 +31,7 @@ func TestWordsOfTheEngine(t *testing.T) {
 		{"a scan that failed", "network", []any{scannedMsg{nil, busy}}, said},
 		{"a test that failed", "network", []any{testedMsg{busy}}, said},
 		{"a look that failed", "disk", []any{lookedMsg{err: busy}}, said},
-		{"a keyboard that is not there", "welcome", []any{errors.New("this image has no layout for the keyboard de")}, "! dit image heeft geen indeling voor het toetsenbord de"},
+		{"a keyboard that is not there", "welcome", []any{&keymap.LayoutError{Err: errors.New("this image has no layout for the keyboard de")}}, "! dit image heeft geen indeling voor het toetsenbord de"},
 		{"a step", "working", []any{saidMsg("Those are not its last eight letters.")}, "Dat zijn niet de laatste acht letters."},
 		{"what a step shows", "working", []any{shownMsg{"The public key of this box's tunnel, for its other end. It is no secret; stek network key shows it again.", "the key"}, askedMsg{question{text: "Press Enter when you have copied it:"}}},
 			"De publieke sleutel van de tunnel van deze kast"},

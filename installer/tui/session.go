@@ -45,6 +45,7 @@ type Session struct {
 	Files []File
 
 	// Keyboard switches the layout of this console, to us as well; nil where it is not ours.
+	// Another error than a keymap.LayoutError is shown, and keeps nobody from going on.
 	Keyboard func(layout string) error
 
 	// Cards tells how the network cards are now; nil: as at the start.

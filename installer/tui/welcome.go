@@ -1,6 +1,12 @@
 package tui
 
-import "github.com/stek-edge/stek/installer/preseed"
+import (
+	"errors"
+
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/keymap"
+	"github.com/stek-edge/stek/installer/preseed"
+)
 
 // keyboardKey is where the answers keep the layout of the keyboard.
 const keyboardKey = "node.keyboard"
@@ -21,10 +27,16 @@ func welcome(st *state) []row {
 		}})
 	}
 	typed := keyed(st, keyboardKey, st.t("keyboard"))
+	var untaken []row
 	if st.misfit != nil && typed.fault == "" && typed.value == st.layout {
-		typed.fault = st.say(st.misfit.Error())
+		why := st.say(st.misfit.Error())
+		if missing := (*keymap.LayoutError)(nil); errors.As(st.misfit, &missing) {
+			typed.fault = why
+		} else { // no other layout helps: the one that is there must do
+			untaken = append(untaken, row{kind: finding, light: installer.Yellow, text: why})
+		}
 	}
-	rows = append(rows, row{kind: heading, text: st.t("keyboard")}, typed)
+	rows = append(append(rows, row{kind: heading, text: st.t("keyboard")}, typed), untaken...)
 	return st.placed([]string{"node.language", keyboardKey}, rows, st.goOn())
 }
 

@@ -5,17 +5,23 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stek-edge/stek/installer/keymap"
 )
 
-// keyboards is a console that has no layout for the Netherlands.
-type keyboards struct{ given []string }
+// keyboards is a console that has no layout for the Netherlands, and may take none at all.
+type keyboards struct {
+	given  []string
+	refuse error
+}
 
 func (k *keyboards) use(layout string) error {
 	k.given = append(k.given, layout)
 	if layout == "nl" {
-		return errors.New("this image has no layout for the keyboard nl")
+		_, err := keymap.Read("testdata", layout)
+		return err
 	}
-	return nil
+	return k.refuse
 }
 
 // The layout is that of the answer from the first key press on, and another one as soon as its
@@ -83,5 +89,30 @@ func TestKeyboardThatIsNotTaken(t *testing.T) {
 	s.Values[keyboardKey], s.Ask = []string{"nl"}, []string{"node.name"}
 	if page := plain(newApp(t.Context(), s, look{mono: true})); !strings.Contains(page, "has no layout") {
 		t.Errorf("where the answers name it:\n%s", page)
+	}
+}
+
+// A console that takes no layout, whichever is chosen, says so and keeps nobody from going on.
+func TestKeyboardOfAConsoleThatTakesNone(t *testing.T) {
+	const why = "setting the layout of the keyboard: the console is gone"
+	for _, layout := range []string{"us", "de"} {
+		t.Run(layout, func(t *testing.T) {
+			k, s := &keyboards{refuse: errors.New(why)}, session(t, "raid-server")
+			s.Keyboard = k.use
+			a := newApp(t.Context(), s, look{mono: true})
+			typeInto(t, a, keyboardKey, layout)
+			press(t, a, "enter")
+			if page := plain(a); !a.focused() || a.rows[a.focus].id != "continue" || !strings.Contains(page, why) || strings.Contains(page, "! "+why) {
+				t.Fatalf("the focus is on row %d:\n%s", a.focus, page)
+			}
+			press(t, a, "enter")
+			if a.at != 1 {
+				t.Errorf("the page is not left:\n%s", plain(a))
+			}
+			out, err := answered(t, s, "\n"+layout+"\n")
+			if !errors.Is(err, ErrLeft) || !strings.Contains(out, why) || !strings.Contains(out, "== Disk") {
+				t.Errorf("line by line, %v:\n%s", err, out)
+			}
+		})
 	}
 }
