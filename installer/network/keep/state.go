@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/stek-edge/stek/installer/network"
@@ -164,9 +165,14 @@ func counts(before probe.Report, v probe.Verdict) bool {
 	case probe.Failed:
 		return false
 	}
-	// It was not there to be tested. Where nothing carried the box nothing was, and what is
-	// seen now is no worse.
-	return carried(before) && !v.Fault.Remote() && v.Fault != probe.FaultClockOff
+	// It was not there to be tested. Where nothing carried the box, or what it stands on was
+	// broken, nothing was, and what is seen now is no worse.
+	return carried(before) && !broken(before) && !v.Fault.Remote() && v.Fault != probe.FaultClockOff
+}
+
+// broken reports whether a stage of the box as a whole failed.
+func broken(r probe.Report) bool {
+	return slices.ContainsFunc(r.Verdicts, func(v probe.Verdict) bool { return !v.OfLink() && v.Outcome == probe.Failed })
 }
 
 // outcome is how the same stage ended in another report, Skipped where it is not in it.

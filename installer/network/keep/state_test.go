@@ -73,6 +73,7 @@ func TestWorse(t *testing.T) {
 	with := func(v probe.Verdict) probe.Report {
 		return report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), ok(probe.DNS, ""), v)
 	}
+	nameless := report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), bad(probe.DNS, "", probe.FaultDNSSilent), none(probe.ProxyStage), none(probe.TunnelStage))
 	noLink := report(bad(probe.Carrier, "up", probe.FaultNoCarrier), none(probe.ProxyStage))
 	refused := with(bad(probe.ProxyStage, "", probe.FaultProxyLogin))
 	unplugged := report(bad(probe.Carrier, "up", probe.FaultNoCarrier))
@@ -97,6 +98,8 @@ func TestWorse(t *testing.T) {
 		{"a proxy refuses the login, and nothing was reached before", &noLink, refused, nil},
 		{"a proxy refuses the login, and nobody asked for one before", &works, refused, []probe.Stage{probe.ProxyStage}},
 		{"a tunnel is new, and its endpoint's name means nothing", &plain, with(bad(probe.TunnelStage, "", probe.FaultTunnelEndpoint)), []probe.Stage{probe.TunnelStage}},
+		{"a tunnel is new, and its endpoint's name means nothing, as no name did before", &nameless, with(bad(probe.TunnelStage, "", probe.FaultTunnelEndpoint)), nil},
+		{"a proxy is new and not reached, and no name meant anything before", &nameless, with(bad(probe.ProxyStage, "", probe.FaultProxyUnreachable)), nil},
 		{"a tunnel is new, and its other end silent", &plain, with(bad(probe.TunnelStage, "", probe.FaultTunnelSilent)), nil},
 		{"a time server is new, and silent", &plain, with(bad(probe.Clock, "", probe.FaultTimeSilent)), nil},
 		{"a time server is new, and this clock is wrong", &plain, with(bad(probe.Clock, "", probe.FaultClockOff)), nil},
