@@ -134,7 +134,9 @@ func (s State) back(why string) State {
 // spoke before: it may be off, or the new configuration may not lead there. So a tunnel to
 // a peer that is new may be silent: head office enters the box's public key when the box
 // has shown it. That a clock is off counts only where it was right before: a configuration
-// that names the first time server is how somebody gets to know, and what puts it right.
+// that names the first time server is how somebody gets to know, and what puts it right. So
+// does a black hole for large packets: it is the site's, and a configuration that names the
+// first far end is how somebody gets to know.
 func Worse(before *probe.Report, after probe.Report) []probe.Verdict {
 	if before == nil {
 		return after.Local()
@@ -167,7 +169,7 @@ func counts(before probe.Report, v probe.Verdict) bool {
 	}
 	// It was not there to be tested. Where nothing carried the box, or what it stands on was
 	// broken, nothing was, and what is seen now is no worse.
-	return carried(before) && !broken(before) && !v.Fault.Remote() && v.Fault != probe.FaultClockOff
+	return carried(before) && !broken(before) && !v.Fault.Remote() && v.Fault != probe.FaultClockOff && v.Fault != probe.FaultBlackHole
 }
 
 // broken reports whether a stage of the box as a whole failed.

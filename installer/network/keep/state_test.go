@@ -73,6 +73,7 @@ func TestWorse(t *testing.T) {
 	with := func(v probe.Verdict) probe.Report {
 		return report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), ok(probe.DNS, ""), v)
 	}
+	whole := with(ok(probe.MTU, ""))
 	nameless := report(ok(probe.Carrier, "up"), ok(probe.Address, "up"), bad(probe.DNS, "", probe.FaultDNSSilent), none(probe.ProxyStage), none(probe.TunnelStage))
 	noLink := report(bad(probe.Carrier, "up", probe.FaultNoCarrier), none(probe.ProxyStage))
 	refused := with(bad(probe.ProxyStage, "", probe.FaultProxyLogin))
@@ -103,6 +104,8 @@ func TestWorse(t *testing.T) {
 		{"a tunnel is new, and its other end silent", &plain, with(bad(probe.TunnelStage, "", probe.FaultTunnelSilent)), nil},
 		{"a time server is new, and silent", &plain, with(bad(probe.Clock, "", probe.FaultTimeSilent)), nil},
 		{"a time server is new, and this clock is wrong", &plain, with(bad(probe.Clock, "", probe.FaultClockOff)), nil},
+		{"a hub is new, and large packets vanish on the way to it", &plain, with(bad(probe.MTU, "", probe.FaultBlackHole)), nil},
+		{"large packets vanish that went through", &whole, with(bad(probe.MTU, "", probe.FaultBlackHole)), []probe.Stage{probe.MTU}},
 		{"a hub is new, and cannot be reached", &plain, with(bad(probe.Reach, "hub", probe.FaultUnreachable)), []probe.Stage{probe.Reach}},
 		{"a hub is new, and refuses", &plain, with(bad(probe.Reach, "hub", probe.FaultServiceRefuses)), nil},
 		{"the server that answered is out of reach", &works, with(bad(probe.Reach, "hub", probe.FaultUnreachable)), []probe.Stage{probe.Reach}},
