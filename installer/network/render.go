@@ -163,13 +163,10 @@ func (c *card) place() int {
 }
 
 // assign gives each card of the machine to the first selection that it fits, as
-// networkd will.
+// networkd will. One whose address is not read fits what asks for none.
 func assign(cards []*card, nics []hardware.NIC) {
 	for _, nic := range nics {
-		mac, err := net.ParseMAC(nic.MAC)
-		if err != nil {
-			continue
-		}
+		mac, _ := net.ParseMAC(nic.MAC) // nil, which no pattern fits
 		nic.MAC = mac.String()
 		of := preseed.Card{Type: preseed.LinkType(nic.Type), MAC: mac, Path: nic.Path, Driver: nic.Driver}
 		if at := slices.IndexFunc(cards, func(c *card) bool { return c.match.Fits(of) }); at >= 0 {

@@ -3,6 +3,8 @@ package network
 import (
 	"strings"
 	"testing"
+
+	"github.com/stek-edge/stek/installer/hardware"
 )
 
 func TestWant(t *testing.T) {
@@ -87,6 +89,20 @@ func TestWantMatched(t *testing.T) {
 	w, err := Want(n, nics)
 	if err != nil || len(w.Links) != 2 || w.Links[0].Interface != "enp1s0" || w.Links[1].Interface != "enp2s0" {
 		t.Errorf("got %+v, %v", w.Links, err)
+	}
+}
+
+// TestCardWithoutAddress: a card whose hardware address is not read is found by all else.
+func TestCardWithoutAddress(t *testing.T) {
+	bare := []hardware.NIC{{Name: "enp4s0", Type: "ethernet", Path: "pci-0000:04:00.0", Driver: "igc"}}
+	for match, fits := range map[string]bool{
+		`{path: "pci-0000:04:00.0"}`: true, "{driver: igc}": true, "{}": true,
+		`{path: "pci-0000:05:00.0"}`: false, `{mac: "dc:a6:32:*"}`: false, `{mac: "dc:a6:32:*", driver: igc}`: false, `{mac: "dc:a6:32:00:00:01"}`: false,
+	} {
+		n := answers(t, "network: {links: [{name: up, match: "+match+"}]}")
+		if got := Cards(n, bare)["up"]; (len(got) == 1) != fits {
+			t.Errorf("%s: got %v", match, got)
+		}
 	}
 }
 
