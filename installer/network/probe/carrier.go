@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -84,8 +85,9 @@ func (p *prober) count(name, file string) int {
 
 // carrierWatch counts the losses of carrier while a test runs.
 type carrierWatch struct {
-	done chan struct{}
-	once sync.Once
+	done    chan struct{}
+	once    sync.Once
+	counted map[string]int // when it was stopped
 
 	mu    sync.Mutex
 	names map[int]string
@@ -93,8 +95,8 @@ type carrierWatch struct {
 	lost  map[string]int
 }
 
-// watchCarriers listens until stop, or until ctx ends.
-func watchCarriers(ctx context.Context) *carrierWatch {
+// watchCarriers listens until stop.
+func watchCarriers() *carrierWatch {
 	w := &carrierWatch{done: make(chan struct{}), names: map[int]string{}, up: map[int]bool{}, lost: map[string]int{}}
 	updates := make(chan netlink.LinkUpdate, 64)
 	if err := netlink.LinkSubscribe(updates, w.done); err != nil {
@@ -105,7 +107,6 @@ func watchCarriers(ctx context.Context) *carrierWatch {
 			w.update(int(u.Index), hasCarrier(u.Link))
 		}
 	}()
-	context.AfterFunc(ctx, func() { w.stop() })
 	return w
 }
 
@@ -134,15 +135,14 @@ func (w *carrierWatch) losses(name string) int {
 	return w.lost[name]
 }
 
-// stop ends the watch and returns how often each link lost its carrier.
+// stop ends the watch and returns how often each link lost its carrier until then.
 func (w *carrierWatch) stop() map[string]int {
-	w.once.Do(func() { close(w.done) })
-	time.Sleep(10 * time.Millisecond) // what the kernel has sent already is still counted
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	lost := map[string]int{}
-	for name, n := range w.lost {
-		lost[name] = n
-	}
-	return lost
+	w.once.Do(func() {
+		close(w.done)
+		time.Sleep(10 * time.Millisecond) // what the kernel has sent already is still counted
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.counted = maps.Clone(w.lost)
+	})
+	return w.counted
 }

@@ -39,7 +39,7 @@ func Run(ctx context.Context, want Want, env Env) Report {
 		p.skipAll("no link is configured")
 		return p.report
 	}
-	watch := watchCarriers(ctx)
+	watch := watchCarriers()
 	defer watch.stop()
 	for _, l := range want.Links {
 		p.link(ctx, l, watch)
