@@ -47,14 +47,24 @@ func (p *prober) handshake(ctx context.Context, t Tunnel) finding {
 	}
 	defer client.Close()
 	var device *wgtypes.Device
-	alive := func() bool {
+	done := func() bool {
 		device, err = client.Device(t.Interface)
-		return err == nil && len(silentPeers(device, time.Now())) == 0
+		return err == nil && settled(device, len(t.Endpoints), time.Now())
 	}
-	if !alive() && err == nil {
-		// A packet into the tunnel is what makes WireGuard shake hands.
-		nudge(device)
-		wait(ctx, p.Handshake, alive)
+	if !done() && err == nil {
+		nudged := 0
+		wait(ctx, p.Handshake, func() bool {
+			if done() {
+				return true
+			}
+			// A packet into the tunnel is what makes WireGuard shake hands, and one for a
+			// peer whose endpoint is not known yet is dropped.
+			if err == nil && asked(device) > nudged {
+				nudge(device)
+				nudged = asked(device)
+			}
+			return false
+		})
 	}
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -62,22 +72,36 @@ func (p *prober) handshake(ctx context.Context, t Tunnel) finding {
 		}
 		return failed(FaultNoTunnel, fmt.Sprintf("%s cannot be asked: %v", t.Interface, err))
 	}
-	return judgeTunnel(device, time.Now())
+	return judgeTunnel(device, len(t.Endpoints), time.Now())
 }
 
-func judgeTunnel(d *wgtypes.Device, now time.Time) finding {
+// settled reports whether nothing more is to be waited for. endpoints is how many are
+// configured.
+func settled(d *wgtypes.Device, endpoints int, now time.Time) bool {
+	return len(silentPeers(d, now)) == 0 && asked(d) >= endpoints
+}
+
+// judgeTunnel is for a tunnel for which endpoints are configured, of as many peers.
+func judgeTunnel(d *wgtypes.Device, endpoints int, now time.Time) finding {
 	if len(d.Peers) == 0 {
 		return failed(FaultNoTunnel, "the tunnel "+d.Name+" has no peer")
 	}
-	silent := silentPeers(d, now)
-	if len(silent) == 0 {
+	if settled(d, endpoints, now) {
 		return judgeLive(d, now)
 	}
+	silent := silentPeers(d, now)
 	var words []string
 	for _, peer := range silent {
 		words = append(words, fmt.Sprintf("%s… at %s does not shake hands (%d bytes sent, %d received)", short(peer.PublicKey), peer.Endpoint, peer.TransmitBytes, peer.ReceiveBytes))
 	}
+	if known := asked(d); known < endpoints {
+		words = append(words, fmt.Sprintf("the tunnel knows the addresses of %d of its %d endpoints", known, endpoints))
+	}
 	f := failed(FaultTunnelSilent, strings.Join(words, "; "))
+	if len(silent) == 0 {
+		f.do = "test again in a minute: the names of endpoints are looked up until they are known"
+		return f
+	}
 	f.do = fmt.Sprintf("check that the other end knows this box's public key %s, that both clocks are right, and that UDP to its port is let through", d.PublicKey)
 	return f
 }
@@ -101,6 +125,18 @@ func judgeLive(d *wgtypes.Device, now time.Time) finding {
 	return passed(saw + "; no endpoint is known of the others, which come by themselves")
 }
 
+// asked is how many peers have an endpoint. One that is configured by name has none until
+// systemd-networkd has looked the name up.
+func asked(d *wgtypes.Device) int {
+	n := 0
+	for _, peer := range d.Peers {
+		if peer.Endpoint != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // silentPeers are those that are asked and have no keys in use. A peer without an endpoint
 // comes to us, in its own time.
 func silentPeers(d *wgtypes.Device, now time.Time) []wgtypes.Peer {
@@ -120,10 +156,13 @@ func stale(peer wgtypes.Peer, now time.Time) bool {
 
 func short(k wgtypes.Key) string { return base64.StdEncoding.EncodeToString(k[:])[:8] }
 
-// nudge sends one empty datagram to the first address behind each peer, to the
-// discard port (RFC 863).
+// nudge sends one empty datagram to the first address behind each peer that has an
+// endpoint, to the discard port (RFC 863).
 func nudge(d *wgtypes.Device) {
 	for _, peer := range d.Peers {
+		if peer.Endpoint == nil {
+			continue
+		}
 		for _, network := range peer.AllowedIPs {
 			a := addr(network.IP)
 			if ones, bits := network.Mask.Size(); ones < bits {

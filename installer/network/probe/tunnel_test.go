@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/stek-edge/stek/test/lan"
@@ -15,13 +16,6 @@ import (
 
 // TestTunnel: a tunnel to a real peer, and every way in which it can be none.
 func TestTunnel(t *testing.T) {
-	key := func() wgtypes.Key {
-		k, err := wgtypes.GeneratePrivateKey()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
 	for _, c := range []struct {
 		name     string
 		endpoint string // as configured
@@ -37,7 +31,7 @@ func TestTunnel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t)
 			s.fixed(t)
-			own, hub, known := key(), key(), key()
+			own, hub, known := newKey(t), newKey(t), newKey(t)
 			if c.knows {
 				known = own
 			}
@@ -67,6 +61,57 @@ func TestTunnel(t *testing.T) {
 	}
 }
 
+// TestTunnelByName: the name of an endpoint is looked up while the test runs already.
+func TestTunnelByName(t *testing.T) {
+	s := newSite(t)
+	s.fixed(t)
+	own, hub := newKey(t), newKey(t)
+	s.WireGuard(t, lan.WireGuard{Name: "hub", Key: hub, Address: "10.77.0.1/24", Port: 51820, Peer: own.PublicKey(), Allowed: "10.77.0.7/32"})
+	lan.BoxWireGuard(t, lan.WireGuard{Name: "stek-vpn", Key: own, Address: "10.77.0.7/24", Peer: hub.PublicKey(), Allowed: "10.77.0.0/24"})
+	client, err := wgctrl.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	s.env.Handshake = Host().Handshake
+	// The verdict before the tunnel's is when networkd begins.
+	s.env.Seen = func(v Verdict) {
+		if v.Stage != MTU {
+			return
+		}
+		time.AfterFunc(time.Second, func() {
+			peer := wgtypes.PeerConfig{PublicKey: hub.PublicKey(), UpdateOnly: true, Endpoint: &net.UDPAddr{IP: net.ParseIP(hubAt), Port: 51820}}
+			if err := client.ConfigureDevice("stek-vpn", wgtypes.Config{Peers: []wgtypes.PeerConfig{peer}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s.want.Services = nil
+	s.want.Tunnel = &Tunnel{Interface: "stek-vpn", Endpoints: []string{"hub.example.org:51820"}}
+	if v := tunnelVerdict(Run(t.Context(), s.want, s.env)); v.Outcome != Passed {
+		t.Errorf("got %s, %s: %s", v.Outcome, v.Fault, v.Saw)
+	}
+}
+
+func newKey(t *testing.T) wgtypes.Key {
+	t.Helper()
+	k, err := wgtypes.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// tunnelVerdict is the one of the tunnel's stage.
+func tunnelVerdict(r Report) Verdict {
+	for _, v := range r.Verdicts {
+		if v.Stage == TunnelStage {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
 // TestJudgeTunnel: only who shook hands counts as that.
 func TestJudgeTunnel(t *testing.T) {
 	now := time.Now()
@@ -76,21 +121,25 @@ func TestJudgeTunnel(t *testing.T) {
 	stale := wgtypes.Peer{Endpoint: endpoint, LastHandshakeTime: now.Add(-time.Hour)}
 	comes := wgtypes.Peer{} // by itself, and has not yet
 	for _, c := range []struct {
-		name    string
-		peers   []wgtypes.Peer
-		outcome Outcome
-		fault   Fault
-		saw     string
+		name      string
+		peers     []wgtypes.Peer
+		endpoints int
+		outcome   Outcome
+		fault     Fault
+		saw       string
 	}{
-		{"no peer", nil, Failed, FaultNoTunnel, "has no peer"},
-		{"all shook hands", []wgtypes.Peer{live, live}, Passed, "", "2 of 2 peers shook hands"},
-		{"one is silent", []wgtypes.Peer{live, silent}, Failed, FaultTunnelSilent, "at 203.0.113.10:51820 does not shake hands"},
-		{"one no longer answers", []wgtypes.Peer{stale}, Failed, FaultTunnelSilent, "does not shake hands"},
-		{"one is still to come", []wgtypes.Peer{live, comes}, Passed, "", "1 of 2 peers shook hands; no endpoint is known of the others, which come by themselves"},
-		{"all are still to come", []wgtypes.Peer{comes}, Skipped, "", "no endpoint is known of any peer, and none has come yet"},
+		{"no peer", nil, 0, Failed, FaultNoTunnel, "has no peer"},
+		{"all shook hands", []wgtypes.Peer{live, live}, 2, Passed, "", "2 of 2 peers shook hands"},
+		{"one is silent", []wgtypes.Peer{live, silent}, 2, Failed, FaultTunnelSilent, "at 203.0.113.10:51820 does not shake hands"},
+		{"one no longer answers", []wgtypes.Peer{stale}, 1, Failed, FaultTunnelSilent, "does not shake hands"},
+		{"one is still to come", []wgtypes.Peer{live, comes}, 1, Passed, "", "1 of 2 peers shook hands; no endpoint is known of the others, which come by themselves"},
+		{"all are still to come", []wgtypes.Peer{comes}, 0, Skipped, "", "no endpoint is known of any peer, and none has come yet"},
+		{"the name of the only endpoint is not looked up yet", []wgtypes.Peer{comes}, 1, Failed, FaultTunnelSilent, "the tunnel knows the addresses of 0 of its 1 endpoints"},
+		{"the name of one of two is not looked up yet", []wgtypes.Peer{live, comes}, 2, Failed, FaultTunnelSilent, "the tunnel knows the addresses of 1 of its 2 endpoints"},
+		{"one is silent, and the name of the other not looked up yet", []wgtypes.Peer{silent, comes}, 2, Failed, FaultTunnelSilent, "received); the tunnel knows the addresses of 1 of its 2 endpoints"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := judgeTunnel(&wgtypes.Device{Name: "stek-vpn", Peers: c.peers}, now)
+			f := judgeTunnel(&wgtypes.Device{Name: "stek-vpn", Peers: c.peers}, c.endpoints, now)
 			if f.outcome != c.outcome || f.fault != c.fault || !strings.Contains(f.saw, c.saw) {
 				t.Errorf("got %s, %s: %s", f.outcome, f.fault, f.saw)
 			}
