@@ -19,7 +19,8 @@ type prober struct {
 	silent      map[string]bool // gateways, by link, that did not say that they drop packets
 	nameServers []netip.Addr
 	namesWork   bool
-	clockOff    time.Duration // how far this clock is from the time servers', 0 when not known
+	clockOff    time.Duration  // how far this clock is from the time servers', 0 when not known
+	awaited     []netip.Prefix // networks behind a tunnel to which no peer has come yet
 }
 
 // seenLink is what was learnt of a link.

@@ -34,7 +34,11 @@ func (p *prober) service(ctx context.Context, s Service) finding {
 	defer cancel()
 	conn, err := p.dialService(ctx, s)
 	if err != nil {
-		return judgeDial(s, err)
+		f := judgeDial(s, err)
+		if f.fault == FaultUnreachable && p.awaits(ctx, s) {
+			return skipped(hostPort(s.URL) + " is reached through the VPN, to which no peer has come yet")
+		}
+		return f
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
@@ -58,6 +62,17 @@ func (p *prober) dialService(ctx context.Context, s Service) (net.Conn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+// awaits reports whether the way to a service leads into a tunnel to which no peer has come
+// yet. When one comes is not for this box to say, so nothing is known of the service.
+func (p *prober) awaits(ctx context.Context, s Service) bool {
+	first := s.URL
+	if p.want.Proxy != nil && !s.Direct {
+		first = p.want.Proxy.URL
+	}
+	found, err := p.lookup(ctx, first.Hostname())
+	return err == nil && behind(found, p.awaited)
 }
 
 func judgeDial(s Service, err error) finding {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,13 +73,17 @@ func (p *prober) handshake(ctx context.Context, t Tunnel) finding {
 		}
 		return failed(FaultNoTunnel, fmt.Sprintf("%s cannot be asked: %v", t.Interface, err))
 	}
-	return judgeTunnel(device, len(t.Endpoints), time.Now())
+	f := judgeTunnel(device, len(t.Endpoints), time.Now())
+	if f.outcome == Skipped {
+		p.awaited = networks(device)
+	}
+	return f
 }
 
-// settled reports whether nothing more is to be waited for. endpoints is how many are
-// configured.
+// settled reports whether nothing more is to be waited for: all that are asked shook hands,
+// or, where none is asked, somebody came. endpoints is how many are configured.
 func settled(d *wgtypes.Device, endpoints int, now time.Time) bool {
-	return len(silentPeers(d, now)) == 0 && asked(d) >= endpoints
+	return len(d.Peers) == 0 || len(silentPeers(d, now)) == 0 && asked(d) >= endpoints && live(d, now) > 0
 }
 
 // judgeTunnel is for a tunnel for which endpoints are configured, of as many peers.
@@ -86,15 +91,15 @@ func judgeTunnel(d *wgtypes.Device, endpoints int, now time.Time) finding {
 	if len(d.Peers) == 0 {
 		return failed(FaultNoTunnel, "the tunnel "+d.Name+" has no peer")
 	}
-	if settled(d, endpoints, now) {
+	silent, known := silentPeers(d, now), asked(d)
+	if len(silent) == 0 && known >= endpoints {
 		return judgeLive(d, now)
 	}
-	silent := silentPeers(d, now)
 	var words []string
 	for _, peer := range silent {
 		words = append(words, fmt.Sprintf("%s… at %s does not shake hands (%d bytes sent, %d received)", short(peer.PublicKey), peer.Endpoint, peer.TransmitBytes, peer.ReceiveBytes))
 	}
-	if known := asked(d); known < endpoints {
+	if known < endpoints {
 		words = append(words, fmt.Sprintf("the tunnel knows the addresses of %d of its %d endpoints", known, endpoints))
 	}
 	f := failed(FaultTunnelSilent, strings.Join(words, "; "))
@@ -109,20 +114,48 @@ func judgeTunnel(d *wgtypes.Device, endpoints int, now time.Time) finding {
 // judgeLive is for a tunnel none of whose peers is silent: they shook hands, or nobody can
 // know yet.
 func judgeLive(d *wgtypes.Device, now time.Time) finding {
-	live := 0
-	for _, peer := range d.Peers {
-		if !stale(peer, now) {
-			live++
-		}
-	}
-	saw := fmt.Sprintf("%d of %d peers shook hands", live, len(d.Peers))
-	switch live {
+	came := live(d, now)
+	saw := fmt.Sprintf("%d of %d peers shook hands", came, len(d.Peers))
+	switch came {
 	case 0:
 		return skipped("no endpoint is known of any peer, and none has come yet")
 	case len(d.Peers):
 		return passed(saw)
 	}
 	return passed(saw + "; no endpoint is known of the others, which come by themselves")
+}
+
+// live is how many peers have keys in use.
+func live(d *wgtypes.Device, now time.Time) int {
+	n := 0
+	for _, peer := range d.Peers {
+		if !stale(peer, now) {
+			n++
+		}
+	}
+	return n
+}
+
+// networks are those behind the peers.
+func networks(d *wgtypes.Device) []netip.Prefix {
+	var all []netip.Prefix
+	for _, peer := range d.Peers {
+		for _, network := range peer.AllowedIPs {
+			ones, _ := network.Mask.Size()
+			all = append(all, netip.PrefixFrom(addr(network.IP), ones))
+		}
+	}
+	return all
+}
+
+// behind reports whether every address is in one of the networks.
+func behind(addresses []netip.Addr, networks []netip.Prefix) bool {
+	for _, a := range addresses {
+		if !slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) }) {
+			return false
+		}
+	}
+	return len(addresses) > 0
 }
 
 // asked is how many peers have an endpoint. One that is configured by name has none until

@@ -4,6 +4,7 @@ package probe
 
 import (
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -88,8 +89,62 @@ func TestTunnelByName(t *testing.T) {
 	}
 	s.want.Services = nil
 	s.want.Tunnel = &Tunnel{Interface: "stek-vpn", Endpoints: []string{"hub.example.org:51820"}}
-	if v := tunnelVerdict(Run(t.Context(), s.want, s.env)); v.Outcome != Passed {
+	if v := verdictOf(Run(t.Context(), s.want, s.env), TunnelStage); v.Outcome != Passed {
 		t.Errorf("got %s, %s: %s", v.Outcome, v.Fault, v.Saw)
+	}
+}
+
+// TestTunnelAwaited: the peer dials in, in its own time.
+func TestTunnelAwaited(t *testing.T) {
+	const said = "10.77.0.1:443 is reached through the VPN, to which no peer has come yet"
+	for _, c := range []struct {
+		name    string
+		comes   bool
+		behind  string // the service
+		tunnel  Outcome
+		service Outcome
+		saw     string // of the service
+	}{
+		{"and has not yet", false, "10.77.0.1", Skipped, Skipped, said},
+		{"and has not yet, and the service is elsewhere", false, "203.0.113.99", Skipped, Failed, "cannot be reached"},
+		{"and comes while it is waited for", true, "10.77.0.1", Passed, Failed, "refuses the connection"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t)
+			s.fixed(t)
+			own, hub := newKey(t), newKey(t)
+			if c.comes {
+				s.env.Handshake = Host().Handshake
+				// It begins before the box listens, and tries again after 5 seconds.
+				s.WireGuard(t, lan.WireGuard{Name: "hub", Key: hub, Address: "10.77.0.1/24", Peer: own.PublicKey(), Endpoint: "192.168.7.20:51820", Allowed: "10.77.0.7/32", Keepalive: 1})
+			}
+			lan.BoxWireGuard(t, lan.WireGuard{Name: "stek-vpn", Key: own, Address: "10.77.0.7/24", Port: 51820, Peer: hub.PublicKey(), Allowed: "10.77.0.0/24"})
+			s.want.Tunnel = &Tunnel{Interface: "stek-vpn"}
+			s.want.Services = []Service{{Name: "office", URL: mustURL(t, "https://"+c.behind)}}
+			report := Run(t.Context(), s.want, s.env)
+			if v := verdictOf(report, TunnelStage); v.Outcome != c.tunnel {
+				t.Errorf("got %s, %s: %s", v.Outcome, v.Fault, v.Saw)
+			}
+			if v := verdictOf(report, Reach); v.Outcome != c.service || !strings.Contains(v.Saw, c.saw) {
+				t.Errorf("got %s, %s: %s", v.Outcome, v.Fault, v.Saw)
+			}
+		})
+	}
+}
+
+// TestBehind: a service is behind a tunnel if it is there by each of its addresses.
+func TestBehind(t *testing.T) {
+	networks := []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16"), netip.MustParsePrefix("fd77::/64")}
+	for addresses, want := range map[string]bool{
+		"10.77.4.1": true, "fd77::1": true, "10.77.4.1 fd77::1": true, "10.78.0.1": false, "10.77.4.1 203.0.113.10": false, "": false,
+	} {
+		var all []netip.Addr
+		for _, a := range strings.Fields(addresses) {
+			all = append(all, netip.MustParseAddr(a))
+		}
+		if got := behind(all, networks); got != want {
+			t.Errorf("%q: got %v", addresses, got)
+		}
 	}
 }
 
@@ -102,10 +157,10 @@ func newKey(t *testing.T) wgtypes.Key {
 	return k
 }
 
-// tunnelVerdict is the one of the tunnel's stage.
-func tunnelVerdict(r Report) Verdict {
+// verdictOf is the first one of a stage.
+func verdictOf(r Report, s Stage) Verdict {
 	for _, v := range r.Verdicts {
-		if v.Stage == TunnelStage {
+		if v.Stage == s {
 			return v
 		}
 	}
