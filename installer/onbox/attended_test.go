@@ -146,11 +146,12 @@ func TestIsConsole(t *testing.T) {
 // Enter at a console takes the whole screen there, and l the lines.
 func TestChooseConsole(t *testing.T) {
 	const wholeScreen, lines = "\x1b[?1049h", "== Welcome"
-	for _, tt := range []struct{ name, typed, sees, not string }{
-		{"Enter", "\r", wholeScreen, lines},
-		{"l and Enter", "l\r", lines, wholeScreen},
-		{"a capital letter, mistyped first", "k\x7fL\r", lines, wholeScreen},
-		{"something else", "x\r", wholeScreen, lines},
+	const yes, second = "\x1b[B\r", "2\r" // to the question whether to stop: down to it, or its number
+	for _, tt := range []struct{ name, typed, sees, not, stop string }{
+		{"Enter", "\r", wholeScreen, lines, yes},
+		{"l and Enter", "l\r", lines, wholeScreen, second},
+		{"a capital letter, mistyped first", "k\x7fL\r", lines, wholeScreen, second},
+		{"something else", "x\r", wholeScreen, lines, yes},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			person, tty, err := pty.Open()
@@ -181,8 +182,13 @@ func TestChooseConsole(t *testing.T) {
 				}
 				return all
 			}
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
+			types := func(text string) {
+				t.Helper()
+				if _, err := person.WriteString(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, ended := t.Context(), make(chan error, 1)
 			go func() {
 				tty, show, err := chooseConsole(ctx, console.On(tty))
 				if err == nil {
@@ -193,15 +199,15 @@ func TestChooseConsole(t *testing.T) {
 			if all := sees("that you want to use: "); !strings.Contains(all, "type l and press Enter") {
 				t.Errorf("it is not said how: %q", all)
 			}
-			if _, err := person.WriteString(tt.typed); err != nil {
-				t.Fatal(err)
-			}
+			types(tt.typed)
 			if all := sees(tt.sees); strings.Contains(all, tt.not) {
 				t.Errorf("both ways: %q", all)
 			}
-			cancel()
-			if err := <-ended; err == nil {
-				t.Error("it ended well")
+			types("\x03")
+			sees("Stop?")
+			types(tt.stop)
+			if err := <-ended; !errors.Is(err, tui.ErrLeft) {
+				t.Errorf("it ended with %v", err)
 			}
 		})
 	}
