@@ -171,7 +171,7 @@ func TestTunnelKey(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	const open, country, hidden = "everybody near it can listen", "network.country is not given", "hides its name"
+	const open, country, hidden, different = "everybody near it can listen", "network.country is not given", "hides its name", "want different addresses"
 	for _, c := range []struct {
 		name, network string
 		want          []string
@@ -179,6 +179,7 @@ func TestWarnings(t *testing.T) {
 		{"open, no country", `network: {links: [{name: hall, wifi: {ssid: Kas 7, security: open}}, {name: yard, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house"}}]}`, []string{country, open}},
 		{"hidden, before a spare one", `network: {country: NL, links: [{name: hall, priority: 9, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house"}}, {name: yard, priority: 5, wifi: {ssid: Kas 8, hidden: true, security: wpa2, psk: "glass house"}}]}`, []string{hidden}},
 		{"hidden, as the spare one", `network: {country: NL, links: [{name: hall, priority: 5, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house"}}, {name: yard, priority: 9, wifi: {ssid: Kas 8, hidden: true, security: wpa2, psk: "glass house"}}]}`, nil},
+		{"different addresses", `network: {country: NL, links: [{name: hall, addresses: [10.9.0.5/24], wifi: {ssid: Kas 7, security: wpa2, psk: "glass house"}}, {name: yard, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house"}}]}`, []string{different}},
 		{"cables", `network: {links: [{name: up, addresses: [10.0.0.2/24]}]}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

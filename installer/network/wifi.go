@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stek-edge/stek/installer/preseed"
@@ -27,6 +28,32 @@ func (c *card) radio(n preseed.Network) []File {
 		c.supplicant(name, n.Country),
 	}
 	for _, l := range c.links {
+		files = append(files, certificates(l.Link)...)
+	}
+	return append(files, c.joined(name)...)
+}
+
+// joined renders what a radio gets from the network that it has joined. Where all its
+// networks give the same, the radio has that, whatever the network: systemd-networkd learns
+// an SSID from the kernel, and where wpa_supplicant authenticates by itself, as it does with
+// most radios, that of Debian 13 does not tell it (seen with 6.12; systemd issue 24585).
+func (c *card) joined(name string) []File {
+	base := path.Join(networkdDir, "20-stek-"+name+".network")
+	if best, alike := c.preferred(); alike {
+		b := &ini{}
+		b.section("Match")
+		b.set("Name", name)
+		link(b, best.Link)
+		addresses(b, best, nil)
+		if len(c.links) > 1 {
+			// The address of one network is not to be taken along to another.
+			b.section("Network")
+			b.set("IgnoreCarrierLoss", "no")
+		}
+		return []File{b.file(base)}
+	}
+	var files []File
+	for _, l := range c.links {
 		b := &ini{}
 		b.section("Match")
 		b.set("Name", name)
@@ -34,7 +61,6 @@ func (c *card) radio(n preseed.Network) []File {
 		link(b, l.Link)
 		addresses(b, l, nil)
 		files = append(files, b.file(path.Join(networkdDir, "10-stek-"+l.Name+"-wifi.network")))
-		files = append(files, certificates(l.Link)...)
 	}
 	// Before a network is joined the radio has no SSID, and must be switched on.
 	b := &ini{}
@@ -44,7 +70,24 @@ func (c *card) radio(n preseed.Network) []File {
 	b.section("Network")
 	b.set("LinkLocalAddressing", "no")
 	b.set("IPv6AcceptRA", "no")
-	return append(files, b.file(path.Join(networkdDir, "20-stek-"+name+".network")))
+	return append(files, b.file(base))
+}
+
+// preferred is the link that a card is to have if it can, and whether all its links give it
+// the same.
+func (c *card) preferred() (best ranked, alike bool) {
+	best = slices.MinFunc(c.links, func(a, b ranked) int { return a.metric - b.metric })
+	want := settings(best, best.metric)
+	return best, !slices.ContainsFunc(c.links, func(l ranked) bool { return settings(l, best.metric) != want })
+}
+
+// settings is what a link gives its card, with a metric.
+func settings(l ranked, metric int) string {
+	b := &ini{}
+	l.metric = metric
+	link(b, l.Link)
+	addresses(b, l, nil)
+	return b.String()
 }
 
 // quoteSSID writes a name as [Match] reads it: a shell pattern between quotes, where
