@@ -8,6 +8,7 @@ import (
 
 	"github.com/stek-edge/stek/installer"
 	"github.com/stek-edge/stek/installer/hardware"
+	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/dialogue"
@@ -34,6 +35,12 @@ func silentBox(t *testing.T) Session {
 func TestLinesToTheEnd(t *testing.T) {
 	s, key := silentBox(t), vault.NewRecoveryKey()
 	var installed *installer.Plan
+	// As on a box, where these may be chosen instead of going on.
+	s.Look = func(context.Context) (*hardware.Inventory, error) { return s.Inventory, nil }
+	s.Cards = func(context.Context) ([]probe.Card, error) { return nil, nil }
+	s.Test = func(context.Context, preseed.Network, func(probe.Verdict)) error { return nil }
+	s.Scan = func(context.Context) ([]probe.Network, error) { return nil, nil }
+	s.Save = func([]byte) (string, error) { return "the stick", nil }
 	s.Install = func(ctx context.Context, _ *preseed.Answers, p *installer.Plan, person installer.Person, _ installer.Emit) error {
 		installed = p
 		return installer.ShowRecovery(ctx, person, key)

@@ -28,6 +28,7 @@ var ToConsent = []Turn{
 	{"== Welcome", keeps1, ""},
 	{"", "Keyboard (Enter keeps us): ", ""},
 	{"== Disk", number, "1"},
+	{"1. Continue", number, "1"},
 	{"== Encryption", keepsIt, ""},
 	{"Recovery key", keepsIt, ""},
 	{"", "Encrypt it to the office's age key: ", ""},
