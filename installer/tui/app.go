@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
@@ -302,25 +301,24 @@ func (a *app) do(what action) tea.Cmd {
 	return nil
 }
 
-// begin begins the installation. After a failure the machine is looked at first: the disk
-// may have come back under another name.
+// begin begins the installation, or a further try.
 func (a *app) begin() tea.Cmd {
 	switch {
 	case a.st.saving:
 		return nil // the report, perhaps onto the disk that is divided now
-	case a.st.phase == over && a.st.Look != nil:
+	case a.st.looksFirst():
 		a.retrying = true
 		return a.looking()
 	}
 	return a.carryOut()
 }
 
-// change goes back to the questions. What a failure has left of the disks is looked at.
+// change goes back to the questions. The machine is looked at while they are shown.
 func (a *app) change() tea.Cmd {
-	failed := a.st.phase == over
-	a.st.phase, a.retrying = asking, false
-	a.open(a.st.at("disk"))
-	if failed && a.st.Look != nil {
+	look := a.st.looksFirst()
+	a.retrying = false
+	a.open(a.st.change())
+	if look {
 		return a.looking()
 	}
 	return nil
@@ -328,9 +326,13 @@ func (a *app) change() tea.Cmd {
 
 // carryOut carries the plan out. The first event comes when this has returned.
 func (a *app) carryOut() tea.Cmd {
-	p, answers, err := a.st.plan()
-	if err != nil {
+	p, answers, err := a.st.ready()
+	switch {
+	case err != nil:
 		return a.ended(err)
+	case p == nil:
+		a.open(a.st.at("review"))
+		return nil
 	}
 	ctx, cancel := context.WithCancel(a.ctx)
 	a.cancel = cancel
@@ -351,7 +353,7 @@ func (a *app) carryOut() tea.Cmd {
 // the focus: the key that is pressed now was meant for that. A restart on the way is for the
 // caller.
 func (a *app) ended(err error) tea.Cmd {
-	a.st.phase, a.st.outcome, a.st.asked, a.st.said, a.st.shown = over, err, nil, nil, ""
+	a.st.end(err)
 	if p, _, planErr := a.st.plan(); err == nil && planErr == nil && p.OnFinish != "stay" {
 		a.st.left = countdown // the machine is left alone with nothing to lose
 	}
@@ -360,7 +362,7 @@ func (a *app) ended(err error) tea.Cmd {
 	if covered {
 		a.goTo(nowhere)
 	}
-	if errors.Is(err, installer.ErrRestart) {
+	if a.st.restarts() {
 		return tea.Quit
 	}
 	return nil

@@ -149,28 +149,17 @@ func (a *app) looking() tea.Cmd {
 // looked shows what is there now. A further try begins with it if the person has not gone on
 // to something else meanwhile.
 func (a *app) looked(msg lookedMsg) tea.Cmd {
-	retry := a.retrying && a.st.phase == over && a.overlay == nothing
+	retry := a.retrying && a.st.failed() && a.overlay == nothing
 	a.st.looking, a.retrying = false, false
 	switch {
 	case msg.err != nil:
 		a.st.notice = a.st.say(msg.err.Error())
 		return nil
-	case a.st.phase == working:
-		return nil // what the steps are making of the disk is for none of the questions
-	}
-	a.st.Inventory = msg.inventory
-	a.refresh()
-	if !retry {
+	case !a.st.found(msg.inventory):
 		return nil
 	}
-	p, _, err := a.st.plan()
-	switch {
-	case err != nil:
-		return a.ended(err)
-	case !a.st.agreed(p):
-		// Another disk than the one that the person has named: it is asked about again.
-		a.st.phase = asking
-		a.open(a.st.at("review"))
+	a.refresh()
+	if !retry {
 		return nil
 	}
 	return a.carryOut()

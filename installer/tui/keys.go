@@ -57,7 +57,7 @@ func (a *app) escape() tea.Cmd {
 		a.over(nothing)
 	case a.st.phase == asking && a.at > 0:
 		a.open(a.at - 1)
-	case a.st.phase == over && a.st.outcome != nil:
+	case a.st.failed():
 		return a.do(back)
 	}
 	return nil

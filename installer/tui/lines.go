@@ -63,16 +63,15 @@ func (l *lines) pages() error {
 	for at := 0; ; {
 		page, before := l.st.page(at), l.reads
 		switch did, err := l.page(page); {
-		case errors.Is(err, errBack) && l.st.phase == asking:
+		case errors.Is(err, errBack) && !l.st.failed():
 			if n := len(behind); n > 0 {
 				at, behind = behind[n-1], behind[:n-1]
 			}
 		case errors.Is(err, errBack), err == nil && did == back:
-			if l.st.phase == over {
-				l.lookAgain() // what a failure has left of the disks
+			if l.st.looksFirst() {
+				l.lookAgain()
 			}
-			l.st.phase = asking
-			at = l.st.at("disk")
+			at = l.st.change()
 			behind = slices.DeleteFunc(behind, func(page int) bool { return page >= at })
 		case err != nil:
 			return err
@@ -88,35 +87,35 @@ func (l *lines) pages() error {
 		case did == leave:
 			return nil
 		}
-		if errors.Is(l.st.outcome, installer.ErrRestart) {
-			return nil // on the way: the caller does it
+		if l.st.restarts() {
+			return nil
 		}
 	}
 }
 
-// begin carries the plan out. After a failure the machine is looked at first: the disk may
-// have come back under another name, and another disk is agreed to anew. What was typed
-// meanwhile answers nothing that is asked afterwards.
+// begin carries the plan out, or a further try. What was typed meanwhile answers nothing that
+// is asked afterwards.
 func (l *lines) begin() {
 	defer l.typist.forget()
-	if l.st.phase == over && !l.lookAgain() {
+	if l.st.looksFirst() && !l.lookAgain() {
 		return
 	}
-	p, answers, err := l.st.plan()
-	if err == nil && !l.st.agreed(p) {
-		l.st.phase = asking
+	p, answers, err := l.st.ready()
+	switch {
+	case err != nil:
+		l.st.end(err)
 		return
+	case p == nil:
+		return // to the review
 	}
-	if err == nil {
-		l.st.start(p)
-		err = l.during(l.sure(), func(ctx context.Context) error {
-			return l.st.Install(ctx, answers, p, l, installer.PlainLines(translator{l.st, l.out}))
-		})
-	}
+	l.st.start(p)
+	err = l.during(l.sure(), func(ctx context.Context) error {
+		return l.st.Install(ctx, answers, p, l, installer.PlainLines(translator{l.st, l.out}))
+	})
 	if l.st.Report != nil {
 		l.st.report = l.st.Report()
 	}
-	l.st.phase, l.st.outcome = over, err
+	l.st.end(err)
 }
 
 // during does what takes its time. Ctrl-C ends it, when sure says that it is meant; one from

@@ -262,7 +262,7 @@ func (l *lines) lookAgain() bool {
 	err := l.during(atOnce, func(ctx context.Context) error {
 		inv, err := l.st.Look(ctx)
 		if err == nil {
-			l.st.Inventory = inv
+			l.st.found(inv)
 		}
 		return err
 	})

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -239,5 +240,104 @@ func TestSaveReport(t *testing.T) {
 				t.Errorf("begun %d times afterwards", f.begins)
 			}
 		})
+	}
+}
+
+// TestAfterATry: what may follow a try, and what is asked again, is one rule, and both front
+// ends follow it.
+func TestAfterATry(t *testing.T) {
+	lost := errors.New("the disk is gone")
+	same := func(*hardware.Inventory) {}
+	for _, tt := range []struct {
+		name    string
+		outcome error
+		sees    func(now *hardware.Inventory) // nil: nothing looks
+		failed  bool
+		page    string // after a further try was asked for; empty: none can be
+		begins  int
+	}{
+		{"a failure", lost, same, true, "done", 1},
+		{"a failure, and nothing to look with", lost, nil, true, "done", 1},
+		{"the disk is back under another name", lost, func(now *hardware.Inventory) { chosenOf(now).Path = "/dev/nvme9n1" }, true, "done", 1},
+		{"another disk", lost, func(now *hardware.Inventory) { chosenOf(now).Serial = "S676NF0R419999" }, true, "failed", 0},
+		{"another disk with answers that fit both", lost, func(now *hardware.Inventory) {
+			chosenOf(now).Serial = "S676NF0R419999"
+		}, true, "review", 0},
+		{"a restart on the way", installer.ErrRestart, same, false, "", 0},
+		{"installed", nil, same, false, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			begins := 0
+			of := func() Session {
+				s := session(t, "raid-server")
+				s.Values["disk.match.serial"] = []string{"S676NF0R412345"}
+				if tt.page == "review" {
+					delete(s.Values, "disk.match.serial")
+					s.Values["disk.match.bus"] = []string{"nvme"}
+				}
+				s.Install = func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
+					begins++
+					return nil
+				}
+				if tt.sees != nil {
+					s.Look = func(context.Context) (*hardware.Inventory, error) {
+						now := machines.Load(t, "raid-server")
+						tt.sees(now)
+						return now, nil
+					}
+				}
+				return s
+			}
+			a := &afterFailure{app: newApp(t.Context(), of(), look{mono: true}), t: t}
+			a.send = func(tea.Msg) {}
+			l := &lines{ctx: t.Context(), st: newState(of()), out: io.Discard, typist: &typist{}}
+			for _, st := range []*state{a.st, l.st} {
+				st.typed = "2345"
+				st.pair("tpm2").first = "kas 4711"
+				st.end(tt.outcome)
+				if looks := tt.failed && tt.sees != nil; st.failed() != tt.failed || st.looksFirst() != looks || st.restarts() != (tt.outcome == installer.ErrRestart) {
+					t.Fatalf("failed %v, looks first %v, restarts %v", st.failed(), st.looksFirst(), st.restarts())
+				}
+			}
+			if !tt.failed {
+				return
+			}
+			a.started = append(a.started, a.begin())
+			a.settle()
+			l.begin()
+			if a.page().id != tt.page || l.st.page(l.st.at("review")).id != tt.page || begins != 2*tt.begins {
+				t.Errorf("page %s and %s, begun %d times together", a.page().id, l.st.page(l.st.at("review")).id, begins)
+			}
+			for _, st := range []*state{a.st, l.st} {
+				if st.typed != "2345" || st.pair("tpm2").first != "kas 4711" || len(st.draft.below("disk.match")) != 1 {
+					t.Errorf("kept: %q, a secret %v, %v", st.typed, st.pair("tpm2").first != "", st.draft.values)
+				}
+				st.end(lost)
+				if at := st.change(); st.page(at).id != "disk" {
+					t.Errorf("the answers are changed from page %s on", st.page(at).id)
+				}
+			}
+		})
+	}
+}
+
+// chosenOf is the disk that the answers of these tests take.
+func chosenOf(inv *hardware.Inventory) *hardware.Disk {
+	for i := range inv.Disks {
+		if inv.Disks[i].Serial == "S676NF0R412345" {
+			return &inv.Disks[i]
+		}
+	}
+	return nil
+}
+
+// What is found while steps are at work is for none of the questions.
+func TestFoundWhileWorking(t *testing.T) {
+	for p, taken := range map[phase]bool{asking: true, working: false, over: true} {
+		st, inv := newState(session(t, "raid-server")), machines.Load(t, "vm")
+		st.phase = p
+		if got := st.found(inv); got != taken || (st.Inventory == inv) != taken {
+			t.Errorf("phase %v: %v", p, got)
+		}
 	}
 }
