@@ -27,6 +27,7 @@ type app struct {
 	rows          []row
 	unfocused     map[int][]string // lines of rows, as drawn at a width
 	drawnAt       int
+	notice        wrapped // the last one
 	focus, top    int
 	edit          textinput.Model
 	edited        string // id of the input that edit is of

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -224,8 +225,16 @@ func (a *app) head() string {
 	return head + strings.Repeat(" ", max(1, a.width-ansi.StringWidth(head)-len(where))) + where
 }
 
+// wrapped is a notice at a width, in the signs of a terminal.
+type wrapped struct {
+	text  string
+	width int
+	ascii bool
+	lines []string
+}
+
 // notices are the lines of what the last action had to say. A long error leaves room for the
-// page.
+// page. They are asked for several times with each message, and wrapped once.
 func (a *app) notices() []string {
 	text := a.st.notice
 	switch {
@@ -237,9 +246,13 @@ func (a *app) notices() []string {
 	default:
 		return nil
 	}
-	lines := wrap(a.spell(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")), a.width, 0)
+	if n := a.notice; n.text != text || n.width != a.width || n.ascii != a.look.ascii {
+		spelt := a.spell(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+		a.notice = wrapped{text, a.width, a.look.ascii, wrap(spelt, a.width, 0)}
+	}
+	lines := a.notice.lines
 	if most := a.height / 4; len(lines) > most {
-		lines = lines[:most]
+		lines = slices.Clone(lines[:most]) // of another height there may be room for all
 		lines[most-1] = ansi.Truncate(lines[most-1], a.width-4, "") + a.spell(" …")
 	}
 	return lines

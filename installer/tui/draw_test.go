@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/stek-edge/stek/installer"
@@ -105,5 +106,42 @@ func TestEndings(t *testing.T) {
 	press(t, a, "ctrl+c")
 	if !strings.Contains(plain(a), a.st.t("quit.ask")) {
 		t.Errorf("to leave after a failure:\n%s", plain(a))
+	}
+}
+
+// A notice is wrapped once for a width, and anew when what it says, the width or the signs
+// are others.
+func TestNoticeIsWrappedOnce(t *testing.T) {
+	a := newApp(t.Context(), session(t, "raid-server"), look{mono: true})
+	a.Update(testedMsg{errors.New(strings.Repeat("größe ", 20))})
+	first := a.notices()
+	for _, tt := range []struct {
+		name string
+		msg  tea.Msg
+		same bool
+	}{
+		{"whatever comes", cardsMsg(nil), true},
+		{"another height", tea.WindowSizeMsg{Width: leastWidth, Height: 40}, true},
+		{"another width", tea.WindowSizeMsg{Width: 100, Height: 40}, false},
+		{"another notice", testedMsg{errors.New("the cable is out")}, false},
+	} {
+		a.Update(tt.msg)
+		a.View()
+		now := a.notices()
+		if same := &now[0] == &first[0]; same != tt.same {
+			t.Errorf("%s: the same lines: %v", tt.name, same)
+		}
+		first = now
+	}
+	a.st.notice = "größe"
+	a.look.ascii = true
+	if got := a.notices(); got[0] != "groesse" {
+		t.Errorf("in plain signs: %q", got)
+	}
+	// One that was cut for a low screen is whole on a high one.
+	a.st.notice, a.height = strings.Repeat("disk ", 200), leastHeight
+	cut := len(a.notices())
+	if a.height = 80; len(a.notices()) <= cut || strings.Contains(strings.Join(a.notices(), ""), "...") {
+		t.Errorf("%d lines, then %q", cut, a.notices())
 	}
 }
