@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -143,26 +144,14 @@ func readLine(ctx context.Context, tty *os.File, question string, shows echo) ([
 	}
 	_, _ = tty.WriteString("\r\n" + question + " ")
 	var line []byte
-	buf := make([]byte, 64)
+	typed, buf := Polled(ctx, tty), make([]byte, 64)
 	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 200); err != nil && !errors.Is(err, unix.EINTR) {
-			return nil, err
-		} else if n <= 0 {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			continue
-		}
-		if fds[0].Revents&unix.POLLIN == 0 {
+		n, err := typed.Read(buf)
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil, errors.New("the console was closed")
-		}
-		n, err := unix.Read(fd, buf)
-		if err != nil {
+		case err != nil:
 			return nil, err
-		}
-		if n == 0 {
-			return nil, errors.New("the console was closed")
 		}
 		var done bool
 		var answer string

@@ -19,8 +19,9 @@ import (
 // agreed to it. The error is as Run's.
 func RunLines(ctx context.Context, s Session, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	l := &lines{ctx: ctx, st: newState(s), out: &speaker{w: o.Output, ascii: lookOf(o.Env).ascii}, typist: listen(ctx, o.Input)}
+	defer l.typist.gone()
+	defer cancel()
 	defer l.typist.byLines()()
 	err := l.pages()
 	switch {

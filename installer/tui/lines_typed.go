@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stek-edge/stek/installer/console"
 )
 
 // ctrlC is what the key gives where the terminal sends no signal for it.
@@ -26,6 +28,7 @@ type typist struct {
 	tty   *os.File      // nil: what is typed comes from no terminal
 	typed chan string   // closed at the end of the input
 	stops chan struct{} // Ctrl-C
+	file  bool          // reading ends when nobody waits for what is typed
 }
 
 // aheadOfQuestions is how many lines may be typed before they are asked for.
@@ -34,10 +37,13 @@ const aheadOfQuestions = 64
 // longestTyped bounds a line, bytes. A longer one ends the input.
 const longestTyped = 1 << 20
 
-// listen reads until the input ends, or ctx does and nobody waits for what is typed.
+// listen reads until the input ends, or ctx does. Of a file, such as a terminal, nothing is
+// read after that: whoever asks next at it gets all that is typed there. Any other input is
+// let go of when a read that waits has ended.
 func listen(ctx context.Context, in io.Reader) *typist {
 	t := &typist{typed: make(chan string, aheadOfQuestions), stops: make(chan struct{}, 1)}
 	if f, ok := in.(*os.File); ok {
+		t.file, in = true, console.Polled(ctx, f)
 		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
 			t.tty = f
 		}
@@ -64,6 +70,15 @@ func listen(ctx context.Context, in io.Reader) *typist {
 		}
 	}()
 	return t
+}
+
+// gone waits until nothing reads any more. The context of listen has ended.
+func (t *typist) gone() {
+	if !t.file {
+		return
+	}
+	for range t.typed { // closed by the reading, as the last thing that it does
+	}
 }
 
 // forget drops what was typed ahead at a terminal: it was meant for something else than what

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,7 +72,10 @@ func TestTypedAheadOfCtrlC(t *testing.T) {
 		left int
 	}{"a terminal": {tty, 0}, "a script": {strings.NewReader(typed), 2}} {
 		t.Run(name, func(t *testing.T) {
-			who := listen(t.Context(), tt.in)
+			ctx, cancel := context.WithCancel(t.Context())
+			who := listen(ctx, tt.in)
+			defer who.gone()
+			defer cancel()
 			defer who.byLines()()
 			if tt.in == tty {
 				_, _ = io.WriteString(person, typed)
@@ -139,4 +144,101 @@ func TestTypedLength(t *testing.T) {
 			t.Errorf("%d bytes: %s", size, got)
 		}
 	}
+}
+
+// When the line mode has ended nothing of it reads any more, also where the input goes on:
+// what is typed then is for whoever asks next.
+func TestNothingReadsBehindTheLineMode(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		open func(t *testing.T) (person, in *os.File)
+		end  func(person *os.File, out *seen, cancel func())
+		left bool // some of what was typed is there still
+	}{
+		{"left at a terminal", terminal, func(person *os.File, out *seen, _ func()) {
+			_, _ = io.WriteString(person, "\x03")
+			out.waitFor("2. Yes, stop")
+			_, _ = io.WriteString(person, "\x03")
+		}, false},
+		{"ended from elsewhere at a terminal", terminal, func(_ *os.File, _ *seen, cancel func()) { cancel() }, false},
+		{"ended from elsewhere at a pipe", pipe, func(_ *os.File, _ *seen, cancel func()) { cancel() }, false},
+		{"lines that nobody asks for any more", pipe, func(person *os.File, _ *seen, cancel func()) {
+			_, _ = io.WriteString(person, strings.Repeat("\n", 2*aheadOfQuestions))
+			cancel()
+		}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			person, in := tt.open(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out, ended := &seen{t: t}, make(chan error, 1)
+			go func() { ended <- RunLines(ctx, session(t, "raid-server"), Options{Input: in, Output: out}) }()
+			out.waitFor("Number (Enter keeps 1): ")
+			tt.end(person, out, cancel)
+			select {
+			case err := <-ended:
+				if !errors.Is(err, ErrLeft) {
+					t.Errorf("%v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it does not end")
+			}
+			if all := goroutines(); strings.Contains(all, "tui.listen") {
+				t.Fatalf("one is left:\n%s", all)
+			}
+			if tt.left {
+				return
+			}
+			_, _ = io.WriteString(person, "next\n")
+			buf := make([]byte, 64)
+			if n, err := in.Read(buf); err != nil || string(buf[:n]) != "next\n" {
+				t.Errorf("read behind it: %q, %v", buf[:n], err)
+			}
+		})
+	}
+}
+
+// pipe is a script that goes on, and the program's side of it.
+func pipe(t *testing.T) (person, in *os.File) {
+	t.Helper()
+	in, person, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close(); in.Close() })
+	return person, in
+}
+
+// seen is what a program has written.
+type seen struct {
+	t   *testing.T
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (s *seen) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all.Write(text)
+}
+
+func (s *seen) waitFor(text string) {
+	s.t.Helper()
+	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s.mu.Lock()
+		now := s.all.String()
+		s.mu.Unlock()
+		switch {
+		case strings.Contains(now, text):
+			return
+		case time.Now().After(late):
+			s.t.Fatalf("%q is not there:\n%s", text, now)
+		}
+	}
+}
+
+// goroutines are the stacks of all that run.
+func goroutines() string {
+	buf := make([]byte, 1<<20)
+	return string(buf[:runtime.Stack(buf, true)])
 }
