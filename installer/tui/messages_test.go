@@ -46,6 +46,15 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// The key that a German keyboard calls Strg has that name in all German texts.
+func TestGermanKeys(t *testing.T) {
+	for id, text := range load("de").texts {
+		if strings.Contains(text, "Ctrl") {
+			t.Errorf("%s: %q", id, text)
+		}
+	}
+}
+
 // wants is what the program asks the catalogue for: texts by their names, and by how a name
 // begins whose end is a value.
 type wants struct{ names, beginnings map[string]token.Position }

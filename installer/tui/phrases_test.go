@@ -22,7 +22,7 @@ var spoken = []string{
 	"../preseed/addresses.go", "../preseed/bytes.go", "../preseed/certificates.go", "../preseed/conflict*.go",
 	"../preseed/hostname.go", "../preseed/judge.go", "../preseed/later.go", "../preseed/limits.go", "../preseed/locale.go",
 	"../preseed/login.go", "../preseed/secret.go", "../preseed/wgquick.go",
-	"../tpm/errors.go", "../keymap/file.go", "../keymap/load_linux.go", "../vault/label.go", "../vault/runner.go",
+	"../tpm/errors.go", "../keymap/file.go", "../keymap/keymap.go", "../keymap/load_linux.go", "../keymap/own.go", "../vault/label.go", "../vault/runner.go",
 }
 
 // partly are sources of which a book has some texts only.
@@ -238,6 +238,12 @@ func TestSay(t *testing.T) {
 		{"lines", "this fits every card\nthis fits every disk", "dit past op elke kaart\ndit past op elke schijf", "das passt auf jede Karte\ndas passt auf jedes Laufwerk"},
 		{"no phrase", "Acme Plug and Play, on or off: the box", "Acme Plug and Play, on or off: the box", "Acme Plug and Play, on or off: the box"},
 		{"a machine", "Supermicro SYS-E300, serial on", "Supermicro SYS-E300, serienummer on", "Supermicro SYS-E300, Seriennummer on"},
+		{"a broken layout of the keyboard", "reading the layout of the keyboard de: this is no console keymap: it ends within table 3",
+			"de indeling van het toetsenbord de lezen: dit is geen toetsenbordindeling voor de console: het eindigt midden in tabel 3",
+			"die Belegung der Tastatur de lesen: das ist keine Tastaturbelegung für die Konsole: es endet mitten in Tabelle 3"},
+		{"a layout that the kernel does not take", "setting the kernel's own layout of the keyboard: setting key 28 of table 0: operation not permitted",
+			"de eigen toetsenbordindeling van de kernel instellen: toets 28 van tabel 0 instellen: niet toegestaan",
+			"die eigene Tastaturbelegung des Kernels einstellen: Taste 28 der Tabelle 0 einstellen: nicht erlaubt"},
 		{"nothing", "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
