@@ -133,6 +133,9 @@ func (l *lines) list(rows []row) {
 	}
 }
 
+// empties is typed alone to empty an answer that has a value: nothing typed keeps it.
+const empties = "-"
+
 // input asks for a text, until it is right. Nothing typed keeps what is there. now is the
 // row as it is after an answer.
 func (l *lines) input(ctx context.Context, r row, now func() row) error {
@@ -140,9 +143,16 @@ func (l *lines) input(ctx context.Context, r row, now func() row) error {
 		if r.note != "" {
 			l.say("%s", r.note)
 		}
-		question := r.text
+		question, mayBeEmpty := r.text, r.value != "" && l.st.mayBeEmpty(r.id)
+		var ways []string
 		if r.value != "" && !r.secret {
-			question += " (" + l.st.t("line.keep", r.value) + ")"
+			ways = append(ways, l.st.t("line.keep", r.value))
+		}
+		if mayBeEmpty {
+			ways = append(ways, l.st.t("line.empty", empties))
+		}
+		if len(ways) > 0 {
+			question += " (" + strings.Join(ways, ", ") + ")"
 		}
 		typed, err := l.read(ctx, question, r.secret)
 		if err != nil {
@@ -150,6 +160,9 @@ func (l *lines) input(ctx context.Context, r row, now func() row) error {
 		}
 		if typed == "" && (r.fault == "" || !r.secret) {
 			return nil
+		}
+		if mayBeEmpty && typed == empties {
+			typed = ""
 		}
 		r.set(l.st, typed)
 		if r.id == keyboardKey {

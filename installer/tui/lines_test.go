@@ -411,3 +411,59 @@ func TestLinesStop(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An answer that has a value is emptied with a sign of its own, where it may be empty: there
+// the question says so, and nowhere else.
+func TestLinesEmptyAnAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		values map[string]string
+		page   string
+		id     string
+		typed  string
+		asks   string
+		want   string // the value afterwards
+		faulty bool   // asked again
+	}{
+		{"kept", map[string]string{"node.site": "quay"}, "node", "node.site", "", "Site (Enter keeps quay, - empties it): ", "quay", false},
+		{"emptied", map[string]string{"node.site": "quay"}, "node", "node.site", "-", "Site (Enter keeps quay, - empties it): ", "", false},
+		{"in Dutch", map[string]string{"node.site": "quay", "node.language": "nl"}, "node", "node.site", "-", "(Enter houdt quay, - maakt het leeg): ", "", false},
+		{"in German", map[string]string{"node.site": "quay", "node.language": "de"}, "node", "node.site", "-", "(Enter behält quay, - macht es leer): ", "", false},
+		{"a list", map[string]string{"network.ntp": "10.0.0.1"}, "network", "network.ntp", "-", "Time servers (Enter keeps 10.0.0.1, - empties it): ", "", false},
+		{"nothing there", nil, "network", "network.ntp", "", "Time servers: ", "", false},
+		{"a secret", map[string]string{"network.proxy.url": "http://proxy:3128", "network.proxy.password": "kas 4711", "network.proxy.username": "joe"},
+			"network", "network.proxy.password", "-", "Password of the login (- empties it): ", "", false},
+		{"more than the sign", map[string]string{"node.site": "quay"}, "node", "node.site", "- 7", "Site (Enter keeps quay, - empties it): ", "- 7", true},
+		{"one that has a default", map[string]string{"node.timezone": "Europe/Berlin"}, "node", "node.timezone", "-", "Time zone (Enter keeps Europe/Berlin): ", "-", true},
+		{"one that is needed", map[string]string{"network.proxy.url": "http://proxy:3128"}, "network", "network.proxy.url", "-", "Address, as http://proxy:3128 (Enter keeps http://proxy:3128): ", "-", true},
+		{"an address that only a gateway needs", map[string]string{link + ".name": "cable", link + ".match.mac": "3c:ec:ef:12:34:56", link + ".addresses": "192.168.7.20/24", link + ".gateway": "192.168.7.1"},
+			"network", link + ".addresses", "-", "(Enter keeps 192.168.7.20/24, - empties it): ", "", false},
+		{"one that another needs", map[string]string{"node.site": "quay", "node.name": "{site}-{serial}"}, "node", "node.site", "", "Site (Enter keeps quay): ", "quay", false},
+		{"a password that is needed", map[string]string{link + ".name": "wifi", link + ".wifi.ssid": "Kas 7", link + ".wifi.security": "wpa2", link + ".wifi.psk": "kas 4711", "network.country": "NL"},
+			"network", link + ".wifi.psk", "", "Password of the network: ", "kas 4711", false},
+		{"one that is needed here", map[string]string{rolePath: "agent", serverPath: "https://10.77.0.1:6443", tokenPath: "K10a::server:b"}, "node", serverPath, "-",
+			"Address of its server, as https://10.77.0.1:6443 (Enter keeps https://10.77.0.1:6443): ", "-", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := session(t, "raid-server")
+			for path, value := range tt.values {
+				s.Values[path] = []string{value}
+			}
+			var out bytes.Buffer
+			l := &lines{ctx: t.Context(), st: newState(s), out: &out, typist: listen(t.Context(), strings.NewReader(tt.typed+"\n"))}
+			page := l.st.page(l.st.at(tt.page))
+			i := slices.IndexFunc(page.rows(l.st), func(r row) bool { return r.id == tt.id })
+			if i < 0 {
+				t.Fatalf("no %s", tt.id)
+			}
+			r := page.rows(l.st)[i]
+			err := l.input(t.Context(), r, func() row { return l.same(page, r) })
+			if !strings.Contains(out.String(), tt.asks) || errors.Is(err, errEnded) != tt.faulty {
+				t.Errorf("%v, and it asks:\n%s", err, out.String())
+			}
+			if values := l.st.draft.values[tt.id]; strings.Join(values, ", ") != tt.want {
+				t.Errorf("it is %q", values)
+			}
+		})
+	}
+}

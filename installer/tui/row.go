@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -76,6 +78,28 @@ func keyed(st *state, path, label string) row {
 	}
 	r.set = func(st *state, value string) { st.draft.set(path, value) }
 	return r
+}
+
+// mayBeEmpty tells whether a key can be left without a value: nothing is wrong then that is
+// not wrong already, but for what goes when others are emptied as well, such as the gateway
+// of an address.
+func (st *state) mayBeEmpty(path string) bool {
+	without := draft{values: maps.Clone(st.draft.values)}
+	for {
+		key, known := preseed.Lookup(path)
+		if !known || key.Required || key.Default != "" || len(without.list(path)) == 0 {
+			return false
+		}
+		without.drop(path)
+		_, err := preseed.Compose(without.values)
+		var faults preseed.Faults
+		errors.As(err, &faults)
+		i := slices.IndexFunc(faults, func(f preseed.Fault) bool { return !slices.Contains(st.faults(), f) })
+		if i < 0 {
+			return true
+		}
+		path = faults[i].Key
+	}
 }
 
 // listed is an input for a key that has a list, typed with commas between the entries.
