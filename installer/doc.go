@@ -53,10 +53,10 @@
 //	restart, into the right column              stek-announce: node announce, until Ready
 //
 // The right column is that of every start, stek-first-start included: it finds nothing
-// to do once the key is bound. Beside it systemd-networkd and wpa_supplicant work by the
-// files of package network, and nothing waits for them. A box whose disk does not open
-// never comes to the columns: package stage1 tells what happens then. The units lie in
-// images/overlay, k3s' in installer/k3s. A stick may stay in: the disk comes first in the
+// to do once the key is bound. Beside it systemd-networkd, wpa_supplicant and package
+// network's joined work by the files of package network, and nothing waits for them. A box
+// whose disk does not open never comes to the columns: package stage1 tells what happens
+// then. The units lie in images/overlay, k3s' in installer/k3s. A stick may stay in: the disk comes first in the
 // firmware's order, and where a firmware starts the stick all the same, onbox finds its
 // own mark there and restarts into the disk.
 //

@@ -18,7 +18,7 @@ func networkCommand() *cobra.Command {
 is kept; the last one that worked is kept beside it and returns by itself.`,
 	}
 	cmd.AddCommand(networkTestCommand(), networkApplyCommand(), networkConfirmCommand(), networkStatusCommand(),
-		networkKeyCommand(), networkTrialCommand(), networkSettleCommand(), networkFollowCommand())
+		networkKeyCommand(), networkTrialCommand(), networkSettleCommand(), networkFollowCommand(), networkJoinedCommand())
 	return cmd
 }
 

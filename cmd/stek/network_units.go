@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stek-edge/stek/installer"
+	"github.com/stek-edge/stek/installer/network/joined"
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/node"
 )
@@ -49,4 +52,25 @@ programs start. Without a trial it does nothing.`,
 	}
 	cmd.Flags().BoolVar(&reload, "reload", false, "make the network programs read their files again")
 	return cmd
+}
+
+// networkJoinedCommand is what stek-network-joined.service runs.
+func networkJoinedCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "joined", Hidden: true, Args: cobra.NoArgs,
+		Short: "Give a radio the addresses of the network that it has joined (run while up)",
+		Long: `Follow which network each radio has joined, and have systemd-networkd give it what the
+answers say of that network: a fixed address in one, DHCP in another. It is for radios
+whose networks give different things.`,
+		Example: `  stek network joined`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			heard := make(chan struct{}, 1)
+			go joined.Listen(cmd.Context(), heard)
+			radios := joined.Here(heard, func(ctx context.Context) error {
+				return installer.Tools{}.Do(ctx, "systemctl", "reload", "systemd-networkd.service")
+			})
+			radios.Tell = func(what string) { fmt.Fprintln(cmd.OutOrStdout(), what) }
+			return joined.Follow(cmd.Context(), radios)
+		},
+	}
 }

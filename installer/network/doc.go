@@ -32,5 +32,6 @@
 //   - The tunnel never takes all traffic (package preseed refuses that): a time server
 //     must stay reachable outside it, since WireGuard refuses a clock that went backwards.
 //
-// Testing a configuration is package probe's, keeping it package keep's.
+// Testing a configuration is package probe's, keeping it package keep's, and following which
+// of its networks a radio has joined package joined's.
 package network

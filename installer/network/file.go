@@ -31,6 +31,9 @@ const (
 	ProxyEnvPath = "/etc/stek/network/proxy.env"
 	// ProxyCADir holds the certificate authority of the proxy, for SSL_CERT_DIR.
 	ProxyCADir = "/etc/stek/network/ca"
+	// JoinedDir holds what a radio has in each of its networks, where they give different
+	// things: see JoinedFile.
+	JoinedDir = "/etc/stek/network/joined"
 )
 
 // header opens every rendered file.

@@ -74,11 +74,6 @@ func Warnings(n preseed.Network) []string {
 		}
 		spare = true
 	}
-	for _, c := range selections(n) {
-		if _, alike := c.preferred(); c.match.Type == preseed.Wireless && !alike {
-			all = append(all, "the wireless networks of one radio want different addresses: in this version most radios get none of them; leave the addresses to DHCP")
-		}
-	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }

@@ -47,6 +47,25 @@ func TestWant(t *testing.T) {
 	}
 }
 
+// TestWantJoined: of two networks of one radio each is tested for what it gives.
+func TestWantJoined(t *testing.T) {
+	w, err := Want(answers(t, `network:
+  links:
+    - {name: hall, priority: 10, wifi: {ssid: "Kas 7", security: open}}
+    - {name: spare, priority: 50, addresses: [10.8.0.5/24], gateway: 10.8.0.1, wifi: {ssid: "Kas 8", security: open}}
+`), nics)
+	if err != nil || len(w.Links) != 2 {
+		t.Fatalf("got %+v, %v", w.Links, err)
+	}
+	hall, spare := w.Links[0], w.Links[1]
+	if hall.Interface != "wifi0" || hall.Network != "Kas 7" || !hall.DHCP || len(hall.Addresses) > 0 || hall.Gateway.IsValid() {
+		t.Errorf("got %+v", hall)
+	}
+	if spare.Interface != "wifi0" || spare.Network != "Kas 8" || spare.DHCP || len(spare.Addresses) != 1 || spare.Gateway.String() != "10.8.0.1" {
+		t.Errorf("got %+v", spare)
+	}
+}
+
 // TestWantTime: the servers that are tested are those of the rendered file.
 func TestWantTime(t *testing.T) {
 	for _, c := range []struct{ network, ntp, fallback string }{

@@ -34,43 +34,55 @@ func (c *card) radio(n preseed.Network) []File {
 }
 
 // joined renders what a radio gets from the network that it has joined. Where all its
-// networks give the same, the radio has that, whatever the network: systemd-networkd learns
-// an SSID from the kernel, and where wpa_supplicant authenticates by itself, as it does with
-// most radios, that of Debian 13 does not tell it (seen with 6.12; systemd issue 24585).
+// networks give the same, the radio has that, whatever the network. Where they do not,
+// package joined lays the file of that network before the others of systemd-networkd, whose
+// own match by SSID is of no use: it learns the SSID from the kernel, and where
+// wpa_supplicant authenticates by itself, as it does with most radios, that of Debian 13 does
+// not tell it (seen with 6.12; systemd issue 24585).
 func (c *card) joined(name string) []File {
 	base := path.Join(networkdDir, "20-stek-"+name+".network")
 	if best, alike := c.preferred(); alike {
-		b := &ini{}
-		b.section("Match")
-		b.set("Name", name)
-		link(b, best.Link)
-		addresses(b, best, nil)
-		if len(c.links) > 1 {
-			// The address of one network is not to be taken along to another.
-			b.section("Network")
-			b.set("IgnoreCarrierLoss", "no")
-		}
-		return []File{b.file(base)}
+		return []File{c.addressed(name, best).file(base)}
 	}
 	var files []File
-	for _, l := range c.links {
-		b := &ini{}
-		b.section("Match")
-		b.set("Name", name)
-		b.set("SSID", quoteSSID(l.WiFi.SSID))
-		link(b, l.Link)
-		addresses(b, l, nil)
-		files = append(files, b.file(path.Join(networkdDir, "10-stek-"+l.Name+"-wifi.network")))
+	for _, l := range byPriority(c.links) {
+		f := c.addressed(name, l).file(path.Join(JoinedDir, JoinedFile(name, l.WiFi.SSID)))
+		// A network that is named twice, such as with two kinds of login, is one to the radio.
+		if !slices.ContainsFunc(files, func(other File) bool { return other.Path == f.Path }) {
+			files = append(files, f)
+		}
 	}
-	// Before a network is joined the radio has no SSID, and must be switched on.
+	// Before a network is joined the radio must be switched on. It has its own address in
+	// every network, and so before: the kernel makes one only when a card gets a carrier.
 	b := &ini{}
 	b.section("Match")
 	b.set("Name", name)
 	link(b, preseed.Link{})
 	b.section("Network")
-	b.set("LinkLocalAddressing", "no")
+	b.set("LinkLocalAddressing", "ipv6")
 	b.set("IPv6AcceptRA", "no")
 	return append(files, b.file(base))
+}
+
+// addressed is what a radio has in the network of a link.
+func (c *card) addressed(name string, l ranked) *ini {
+	b := &ini{}
+	b.section("Match")
+	b.set("Name", name)
+	link(b, l.Link)
+	addresses(b, l, nil)
+	if len(c.links) > 1 {
+		// The address of one network is not to be taken along to another.
+		b.section("Network")
+		b.set("IgnoreCarrierLoss", "no")
+	}
+	return b
+}
+
+// JoinedFile names the file in JoinedDir with what a radio has in a network. The network's
+// name is in hexadecimal digits: it may hold anything.
+func JoinedFile(radio, ssid string) string {
+	return radio + "-" + hex.EncodeToString([]byte(ssid)) + ".network"
 }
 
 // preferred is the link that a card is to have if it can, and whether all its links give it
@@ -88,27 +100,6 @@ func settings(l ranked, metric int) string {
 	link(b, l.Link)
 	addresses(b, l, nil)
 	return b.String()
-}
-
-// quoteSSID writes a name as [Match] reads it: a shell pattern between quotes, where
-// a backslash takes a sign's meaning away. What cannot be written matches any sign.
-func quoteSSID(ssid string) string {
-	quote := byte('"')
-	if strings.Contains(ssid, `"`) {
-		quote = '\''
-	}
-	b := []byte{quote}
-	for i := range len(ssid) {
-		switch c := ssid[i]; {
-		case c == quote || c < 0x20 || c == 0x7f:
-			b = append(b, '?')
-		case strings.IndexByte(`*?[]\`, c) >= 0:
-			b = append(b, '\\', c)
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(append(b, quote))
 }
 
 // supplicant renders wpa_supplicant.conf(5) of one radio. A higher priority is

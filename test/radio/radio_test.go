@@ -25,7 +25,7 @@ func TestJoins(t *testing.T) {
 			"/etc/group":                             "/etc/group",
 		},
 		Machine: vm.Machine{Memory: 512},
-		Timeout: 25 * time.Minute,
+		Timeout: 35 * time.Minute,
 		Output:  os.Stderr,
 	})
 	t.Logf("%s", result.Stdout)

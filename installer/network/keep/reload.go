@@ -15,6 +15,9 @@ import (
 	"github.com/stek-edge/stek/installer/network"
 )
 
+// joinedUnit follows which network a radio has joined: package joined.
+const joinedUnit = "stek-network-joined.service"
+
 // Systemd makes the network programs of a node read their files again.
 type Systemd struct {
 	Cards []hardware.NIC // of the machine
@@ -29,7 +32,10 @@ type Systemd struct {
 // with it.
 func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 	stopped, started := radios(before), radios(now)
-	steps := [][]string{{"stop", "systemd-networkd.socket", "systemd-networkd.service"}}
+	steps := [][]string{
+		{"stop", joinedUnit}, // takes away what it has laid for the radios of before
+		{"stop", "systemd-networkd.socket", "systemd-networkd.service"},
+	}
 	if len(stopped) > 0 {
 		steps = append(steps, append([]string{"stop"}, stopped...))
 	}
@@ -59,6 +65,7 @@ func (s Systemd) Reload(ctx context.Context, before, now Config) error {
 		{"restart", "systemd-resolved.service"},
 		{"try-restart", "systemd-timesyncd.service"},
 		{"restart", "stek-network-endpoint.service"}, // does nothing without a tunnel
+		{"start", joinedUnit},                        // does nothing where radios have the same in all networks
 	}
 	if len(started) > 0 {
 		steps = append(steps, append([]string{"start"}, started...))

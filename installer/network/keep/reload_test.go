@@ -52,6 +52,27 @@ func TestReload(t *testing.T) {
 			}
 		})
 	}
+	// What was laid for a joined network is gone before networkd reads its files, and what
+	// follows is started when the new ones are there.
+	t.Run("a radio is followed anew", func(t *testing.T) {
+		var ran []string
+		s := Systemd{Run: func(_ context.Context, _ string, args ...string) error {
+			ran = append(ran, strings.Join(args, " "))
+			return nil
+		}}
+		if err := s.Reload(t.Context(), Config{}, Config{}); err != nil {
+			t.Fatal(err)
+		}
+		at := -1
+		for _, next := range []string{"stop stek-network-joined.service", "stop systemd-networkd.socket systemd-networkd.service",
+			"start systemd-networkd.service", "start stek-network-joined.service"} {
+			i := slices.Index(ran, next)
+			if i <= at {
+				t.Fatalf("%q is not in its place: %q", next, ran)
+			}
+			at = i
+		}
+	})
 	broken := errors.New("no bus")
 	s := Systemd{Run: func(context.Context, string, ...string) error { return broken }}
 	if err := s.Reload(t.Context(), Config{}, Config{}); !errors.Is(err, broken) {

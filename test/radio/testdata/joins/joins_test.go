@@ -3,6 +3,7 @@
 package joins
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -13,15 +14,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv4/nclient4"
+	"github.com/insomniacslk/dhcp/dhcpv4/server4"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/hardware"
 	"github.com/stek-edge/stek/installer/network"
+	"github.com/stek-edge/stek/installer/network/joined"
+	"github.com/stek-edge/stek/installer/network/keep"
 	"github.com/stek-edge/stek/installer/network/probe"
 	"github.com/stek-edge/stek/installer/preseed"
 	"github.com/stek-edge/stek/test/authority"
@@ -153,47 +160,156 @@ func TestAwayAndBack(t *testing.T) {
 }
 
 // TestSpare: the access point of the preferred network goes away, and the radio joins
-// the spare one; it comes back, and the radio returns. Each time systemd-networkd gives
-// the radio the address and the way out of the network that was joined, and no other.
+// the spare one; it comes back, and the radio returns. Each time the radio has the address
+// and the way out of the network that was joined, and no other. So it is when wpa_supplicant
+// was started anew, and after a time in which nobody followed the radio.
 func TestSpare(t *testing.T) {
 	secondInterface(t)
 	takeAddresses(t)
+	for _, c := range []struct{ name, spare, address string }{
+		{"a fixed address in both", "addresses: [10.8.0.5/24], gateway: 10.8.0.1, ", "10.8.0.5"},
+		{"DHCP in the spare one", "", "10.8.0.9"},
+	} {
+		t.Run(c.name, func(t *testing.T) { spare(t, c.spare, c.address) })
+	}
+}
+
+// spare is TestSpare with what a link says of the spare network, and the address there.
+func spare(t *testing.T, settings, address string) {
 	first := write(t, "first.conf", plainAP+apWPA2)
 	stop := start(t, "hostapd", first)
 	start(t, "hostapd", write(t, "second.conf", spareAP+apOther))
+	serveDHCP(t, "wlan2", "10.8.0.9", "10.8.0.1")
 	text := `
-    - {name: spare, priority: 50, addresses: [10.8.0.5/24], gateway: 10.8.0.1, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house 8"}}
+    - {name: spare, priority: 50, ` + settings + `wifi: {ssid: Kas 8, security: wpa2, psk: "glass house 8"}}
     - {name: hall, priority: 10, addresses: [10.9.0.5/24], gateway: 10.9.0.1, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house 7"}}
 `
 	lay(t, text)
-	networkd(t)
-	want := links(t, text)
-	hall, spare := want, want
-	hall.Links, spare.Links = want.Links[:1], want.Links[1:]
-	if hall.Links[0].Name != "hall" || spare.Links[0].Name != "spare" {
+	stopNetworkd := networkd(t)
+	// Without systemd's first process nobody can have networkd read its files again.
+	reload := func(context.Context) error {
+		stopNetworkd()
+		if err := keep.Clear([]string{"wifi0"}, nil); err != nil {
+			return err
+		}
+		stopNetworkd = start(t, "/usr/lib/systemd/systemd-networkd")
+		return nil
+	}
+	unfollow := follow(t, reload)
+	defer func() { unfollow() }()
+	want, stopSupplicant := supplicated(t, text)
+	if want.Links[0].Name != "hall" || want.Links[1].Name != "spare" {
 		t.Fatalf("the preferred link is not first: %+v", want.Links)
 	}
-	joins := func(want probe.Want, within time.Duration) {
+	joins := func(l probe.Link, address, gateway string, within time.Duration) {
 		t.Helper()
 		env := probe.Host()
 		env.Associate = within
-		v := association(probe.Run(t.Context(), want, env))
+		v := association(probe.Run(t.Context(), probe.Want{Links: []probe.Link{l}}, env))
 		t.Logf("%s %s %d ms: %s", v.Outcome, v.Fault, v.Took.Milliseconds(), v.Saw)
 		if v.Outcome != probe.Passed {
 			t.Fatalf("%s: %s", v.Of, v.Saw)
 		}
-		carries(t, want.Links[0].Addresses[0].Addr().String(), want.Links[0].Gateway.String())
+		carries(t, address, gateway)
 	}
-	joins(hall, time.Minute)
+	onHall := func(within time.Duration) { t.Helper(); joins(want.Links[0], "10.9.0.5", "10.9.0.1", within) }
+	onSpare := func(within time.Duration) { t.Helper(); joins(want.Links[1], address, "10.8.0.1", within) }
+	onHall(time.Minute)
 	stop()
-	joins(spare, 90*time.Second)
-	start(t, "hostapd", first)
-	joins(hall, 4*time.Minute)
+	onSpare(90 * time.Second)
+	stop = start(t, "hostapd", first)
+	onHall(4 * time.Minute)
 	for _, v := range probe.Run(t.Context(), want, probe.Host()).Verdicts {
 		if v.Of == "spare" && v.Stage == probe.Association && (v.Outcome != probe.Skipped || !strings.Contains(v.Saw, "Kas 7") || v.Took > 10*time.Second) {
 			t.Errorf("the spare network does not stand by: %+v", v)
 		}
 	}
+	stopSupplicant()
+	for deadline := time.Now().Add(20 * time.Second); len(addresses(t)) > 0; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no network is joined, and the radio still has %v", addresses(t))
+		}
+	}
+	_, stopSupplicant = supplicated(t, text)
+	onHall(time.Minute)
+	unfollow()
+	stopSupplicant()
+	stop()
+	supplicated(t, text)
+	unfollow = follow(t, reload)
+	onSpare(90 * time.Second)
+}
+
+// follow has the radio get what the network gives that it has joined.
+func follow(t *testing.T, reload func(context.Context) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	heard := make(chan struct{}, 1)
+	radios := joined.Here(heard, reload)
+	var told []string
+	radios.Tell = func(what string) { told = append(told, time.Now().Format(time.TimeOnly)+" "+what) }
+	ended := make(chan error, 1)
+	go joined.Listen(ctx, heard)
+	go func() { ended <- joined.Follow(ctx, radios) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("followed:\n%s", strings.Join(told, "\n"))
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// serveDHCP gives one address to whoever asks on an interface. Neither it nor the router has
+// an address here: access point and box are one machine.
+func serveDHCP(t *testing.T, on, lease, router string) {
+	t.Helper()
+	answer := func(conn net.PacketConn, _ net.Addr, m *dhcpv4.DHCPv4) {
+		kind, known := map[dhcpv4.MessageType]dhcpv4.MessageType{
+			dhcpv4.MessageTypeDiscover: dhcpv4.MessageTypeOffer, dhcpv4.MessageTypeRequest: dhcpv4.MessageTypeAck,
+		}[m.MessageType()]
+		if !known {
+			return
+		}
+		reply, err := dhcpv4.NewReplyFromRequest(m, dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(net.ParseIP(lease)),
+			dhcpv4.WithServerIP(net.ParseIP(router)), dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.ParseIP(router))),
+			dhcpv4.WithNetmask(net.CIDRMask(24, 32)), dhcpv4.WithLeaseTime(600), dhcpv4.WithRouter(net.ParseIP(router)))
+		if err == nil {
+			_, _ = conn.WriteTo(reply.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: dhcpv4.ClientPort})
+		}
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() { close(ended) })
+	serve := func() error {
+		conn, err := nclient4.NewRawUDPConn(on, dhcpv4.ServerPort)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		server, err := server4.NewServer(on, nil, answer, server4.WithConn(conn))
+		if err != nil {
+			return err
+		}
+		go func() {
+			<-ended
+			conn.Close()
+		}()
+		return server.Serve()
+	}
+	go func() {
+		for { // it ends whenever hostapd switches the interface off
+			_ = serve()
+			select {
+			case <-ended:
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
 }
 
 // carries waits until the radio has one address, and traffic leaves by a gateway.
@@ -244,7 +360,7 @@ func takeAddresses(t *testing.T) {
 
 // networkd starts systemd-networkd on the files that are there. It waits for udev,
 // which does not run here, unless /sys can only be read, as in a container.
-func networkd(t *testing.T) {
+func networkd(t *testing.T) (stop func()) {
 	t.Helper()
 	owner, err := user.Lookup("systemd-network")
 	if err != nil {
@@ -263,7 +379,7 @@ func networkd(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Mount("", "/sys", "", unix.MS_REMOUNT, "") })
 	t.Setenv("SYSTEMD_LOG_TARGET", "console")
 	t.Setenv("SYSTEMD_LOG_LEVEL", "debug") // shown when the test fails
-	start(t, "/usr/lib/systemd/systemd-networkd")
+	return start(t, "/usr/lib/systemd/systemd-networkd")
 }
 
 // secondInterface gives the access points' radio a second interface.
@@ -306,7 +422,7 @@ func lay(t *testing.T, links string) probe.Want {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll("/etc/systemd/network"); err != nil {
+	if err := errors.Join(os.RemoveAll("/etc/systemd/network"), os.RemoveAll(network.JoinedDir)); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
@@ -327,8 +443,14 @@ func lay(t *testing.T, links string) probe.Want {
 // links lays links and starts wpa_supplicant on what was rendered.
 func links(t *testing.T, links string) probe.Want {
 	t.Helper()
-	want := lay(t, links)
-	start(t, "wpa_supplicant", "-Dnl80211", "-iwifi0", "-c/etc/wpa_supplicant/wpa_supplicant-wifi0.conf")
+	want, _ := supplicated(t, links)
+	return want
+}
+
+func supplicated(t *testing.T, links string) (want probe.Want, stop func()) {
+	t.Helper()
+	want = lay(t, links)
+	stop = start(t, "wpa_supplicant", "-Dnl80211", "-iwifi0", "-c/etc/wpa_supplicant/wpa_supplicant-wifi0.conf")
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if _, err := os.Stat("/run/wpa_supplicant/wifi0"); err == nil {
 			break
@@ -337,7 +459,7 @@ func links(t *testing.T, links string) probe.Want {
 			t.Fatal("wpa_supplicant does not listen")
 		}
 	}
-	return want
+	return want, stop
 }
 
 // start runs a program until the test's end, or until it is stopped.
