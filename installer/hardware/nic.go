@@ -26,7 +26,7 @@ func (r Roots) nics() []NIC {
 		}
 		switch {
 		case exists(dir, "phy80211"), exists(dir, "wireless"):
-			n.Type, n.Blocked = "wifi", blocked(filepath.Join(dir, "phy80211"))
+			n.Type, n.Blocked = "wifi", r.Blocked(name)
 		case number(dir, "type") == 1: // ARPHRD_ETHER
 			n.Type = "ethernet"
 		}
@@ -42,7 +42,9 @@ const (
 	BlockedSoft = "soft" // a program, or a key
 )
 
-func blocked(phy string) string {
+// Blocked says what keeps the radio with that name from transmitting: "" is nothing.
+func (r Roots) Blocked(radio string) string {
+	phy := filepath.Join(r.Sys, "class/net", radio, "phy80211")
 	for _, how := range []string{BlockedHard, BlockedSoft} {
 		for _, name := range names(phy) {
 			if strings.HasPrefix(name, "rfkill") && number(phy, name, how) == 1 {

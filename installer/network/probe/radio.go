@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/mdlayher/wifi"
 	"github.com/vishvananda/netlink"
+
+	"github.com/stek-edge/stek/installer/hardware"
 )
 
 // radio looks whether the card is there and may transmit. A radio has no carrier
@@ -24,29 +25,17 @@ func (p *prober) radio(ctx context.Context, l Link) finding {
 	}) {
 		return failed(FaultNoRadio, "there is no radio "+l.Interface)
 	}
-	phy := filepath.Join(p.Sys, "class/net", l.Interface, "phy80211")
-	if _, err := os.Stat(phy); err != nil {
+	if _, err := os.Stat(filepath.Join(p.Sys, "class/net", l.Interface, "phy80211")); err != nil {
 		return failed(FaultNoRadio, l.Interface+" is no radio")
 	}
-	if how := blocked(phy); how != "" {
-		return failed(FaultNoRadio, fmt.Sprintf("%s is switched off by %s", l.Interface, how))
+	if how := (hardware.Roots{Sys: p.Sys}).Blocked(l.Interface); how != "" {
+		return failed(FaultNoRadio, fmt.Sprintf("%s is switched off by %s", l.Interface, blockedWords[how]))
 	}
 	return passed("the radio " + l.Interface + " is there")
 }
 
-// blocked says what keeps a radio from transmitting
-// (Documentation/ABI/stable/sysfs-class-rfkill of the kernel).
-func blocked(phy string) string {
-	switches, _ := filepath.Glob(filepath.Join(phy, "rfkill*"))
-	for _, s := range switches {
-		for _, kind := range []struct{ file, words string }{{"hard", "its switch or the firmware"}, {"soft", "software (rfkill)"}} {
-			if text, err := os.ReadFile(filepath.Join(s, kind.file)); err == nil && strings.TrimSpace(string(text)) == "1" {
-				return kind.words
-			}
-		}
-	}
-	return ""
-}
+// blockedWords are what keeps a radio from transmitting.
+var blockedWords = map[string]string{hardware.BlockedHard: "its switch or the firmware", hardware.BlockedSoft: "software (rfkill)"}
 
 // association waits until the radio has joined its network, or another one that it may
 // join, and meanwhile listens to what wpa_supplicant says about it.

@@ -3,10 +3,39 @@
 package probe
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+// TestRadio: what is no radio, what is one, and what is switched off, by what.
+func TestRadio(t *testing.T) {
+	for _, c := range []struct{ name, hard, soft, saw string }{
+		{"no radio", "", "", "lo is no radio"},
+		{"on", "0", "0", "the radio lo is there"},
+		{"by its switch", "1", "1", "lo is switched off by its switch or the firmware"},
+		{"by software", "0", "1", "lo is switched off by software (rfkill)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sys := t.TempDir()
+			dir := filepath.Join(sys, "class/net/lo/phy80211/rfkill0")
+			if c.hard != "" {
+				if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "hard"), []byte(c.hard+"\n"), 0o644),
+					os.WriteFile(filepath.Join(dir, "soft"), []byte(c.soft+"\n"), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := &prober{Env: Env{Sys: sys, Carrier: time.Second}}
+			if got := p.radio(t.Context(), Link{Interface: "lo"}); got.saw != c.saw || (got.fault == "") != (c.name == "on") {
+				t.Errorf("got %s: %s", got.fault, got.saw)
+			}
+		})
+	}
+}
 
 // TestJudgeAssociation: what wpa_supplicant 2.10 and hostapd 2.10 say in each case, and
 // what it is called.
