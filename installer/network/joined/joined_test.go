@@ -266,6 +266,7 @@ func TestListen(t *testing.T) {
 			listen(ctx, time.Second, open, func() { heard++ })
 		}()
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if heard != 1+3+1+1 || closed != 1 {
 			t.Errorf("heard %d times, closed %d streams", heard, closed)
 		}
