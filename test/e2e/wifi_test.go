@@ -64,12 +64,23 @@ func (b *testBox) findsNetwork(t *testing.T) {
 
 // TestFullWiFi installs a box from an answer file with two WiFi networks. It is on the
 // preferred one at its first start and after a power cut, goes over to the other when that
-// one's access point goes away, and returns to it. The keys are in files that only root
-// reads.
+// one's access point goes away, and returns to it; each time with what is said of that
+// network. The keys are in files that only root reads.
 func TestFullWiFi(t *testing.T) {
+	image := airImage(t)
+	for _, c := range []struct{ name, spare string }{
+		{"DHCP in both", ""},
+		{"a fixed address in the spare one", "addresses: [10.8.0.77/24], gateway: 10.8.0.1, "},
+	} {
+		t.Run(c.name, func(t *testing.T) { betweenNetworks(t, image, c.spare) })
+	}
+}
+
+// betweenNetworks is TestFullWiFi with the addresses that the spare network is to give.
+func betweenNetworks(t *testing.T, image, spare string) {
 	ctx := t.Context()
-	s := newSite(t, site.Options{Image: airImage(t), Network: `{country: NL, links: [
-		{name: spare, priority: 50, wifi: {ssid: Kas 8, security: wpa2, psk: "glass house 8"}},
+	s := newSite(t, site.Options{Image: image, Network: `{country: NL, links: [
+		{name: spare, priority: 50, ` + spare + `wifi: {ssid: Kas 8, security: wpa2, psk: "glass house 8"}},
 		{name: hall, priority: 10, wifi: {ssid: Kas 7, security: wpa2, psk: "glass house 7"}}]}`})
 	box := powerOn(t, s, s.Machine)
 	phase(t, "installed", func() (vm.Match, error) { return box.WaitInstalled(ctx) })
@@ -86,6 +97,9 @@ func TestFullWiFi(t *testing.T) {
 		box.run(t, "/usr/lib/air/on spare")
 		box.run(t, "/usr/lib/air/off hall")
 		box.onRadio(t, "the preferred network is gone", "10.8.0.", 3*time.Minute)
+		if spare != "" && !strings.Contains(box.run(t, "ip -br -4 address show wifi0"), " 10.8.0.77/24") {
+			t.Error("not on the fixed address of the spare network")
+		}
 		box.run(t, "/usr/lib/air/on hall")
 		box.onRadio(t, "the preferred network is back", "10.9.0.", 6*time.Minute)
 		must(t, box.PowerCut())
