@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,7 @@ type site struct {
 	t        *testing.T
 	radios   Radios
 	heard    chan struct{}
+	mu       sync.Mutex // of what follows
 	ssid     string
 	askErr   error
 	failures int      // how often networkd does not reload
@@ -77,9 +79,13 @@ func newSite(t *testing.T) *site {
 			if radio != "wifi0" {
 				return "", nil
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			return s.ssid, s.askErr
 		},
 		Reload: func(context.Context) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			if s.failures > 0 {
 				s.failures--
 				return errors.New("networkd is not there")
@@ -87,7 +93,11 @@ func newSite(t *testing.T) *site {
 			s.loaded = append(s.loaded, s.laid())
 			return nil
 		},
-		Tell: func(what string) { s.told = append(s.told, what) },
+		Tell: func(what string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.told = append(s.told, what)
+		},
 	}
 	s.render("Kas 7", "fixed")
 	s.render("Kas 8", "dhcp")
@@ -118,15 +128,24 @@ func (s *site) follow() {
 	synctest.Wait()
 }
 
+// answers is what the radio says from now on.
+func (s *site) answers(ssid string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ssid, s.askErr = ssid, err
+}
+
 // joins has the radio join a network, and the kernel say so.
 func (s *site) joins(ssid string) {
-	s.ssid = ssid
+	s.answers(ssid, s.askErr)
 	s.heard <- struct{}{}
 	synctest.Wait()
 }
 
 func (s *site) wants(laid string, loaded ...string) {
 	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if got := s.laid(); got != laid || !slices.Equal(s.loaded, loaded) {
 		s.t.Errorf("laid is %q, networkd has read %q; want %q and %q", got, s.loaded, laid, loaded)
 	}
@@ -144,13 +163,19 @@ func (s *site) stop() {
 	}
 }
 
+// sleep waits until all has been done that the time brings.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestFollow(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		do   func(*testing.T, *site)
 	}{
 		{"looks at once", func(_ *testing.T, s *site) {
-			s.ssid = "Kas 7"
+			s.answers("Kas 7", nil)
 			s.follow()
 			s.wants("fixed", "fixed")
 		}},
@@ -162,13 +187,13 @@ func TestFollow(t *testing.T) {
 			s.wants("dhcp", "-", "fixed", "-", "dhcp")
 		}},
 		{"goes over to another at once", func(_ *testing.T, s *site) {
-			s.ssid = "Kas 7"
+			s.answers("Kas 7", nil)
 			s.follow()
 			s.joins("Kas 8")
 			s.wants("dhcp", "fixed", "dhcp")
 		}},
 		{"nothing new is said", func(_ *testing.T, s *site) {
-			s.ssid = "Kas 7"
+			s.answers("Kas 7", nil)
 			s.follow()
 			s.joins("Kas 7")
 			s.joins("Kas 7")
@@ -176,25 +201,26 @@ func TestFollow(t *testing.T) {
 		}},
 		{"an event is missed", func(_ *testing.T, s *site) {
 			s.follow()
-			s.ssid = "Kas 7"
-			time.Sleep(Interval + time.Second)
+			s.answers("Kas 7", nil)
+			sleep(Interval + time.Second)
 			s.wants("fixed", "-", "fixed")
 		}},
 		{"a radio that cannot be asked keeps what it has", func(_ *testing.T, s *site) {
-			s.ssid = "Kas 7"
+			s.answers("Kas 7", nil)
 			s.follow()
-			s.askErr = errors.New("busy")
+			s.answers("Kas 8", errors.New("busy"))
 			s.joins("Kas 8")
 			s.wants("fixed", "fixed")
-			s.askErr = nil
-			time.Sleep(Interval + time.Second)
+			s.answers("Kas 8", nil)
+			sleep(Interval + time.Second)
 			s.wants("dhcp", "fixed", "dhcp")
 		}},
 		{"networkd does not reload", func(t *testing.T, s *site) {
-			s.ssid, s.failures = "Kas 7", 2
+			s.answers("Kas 7", nil)
+			s.failures = 2
 			s.follow()
 			s.wants("fixed")
-			time.Sleep(2*Interval + time.Second)
+			sleep(2*Interval + time.Second)
 			s.wants("fixed", "fixed")
 			if n := strings.Count(strings.Join(s.told, "\n"), "networkd is not there"); n != 1 {
 				t.Errorf("the fault was told %d times: %q", n, s.told)
@@ -204,7 +230,7 @@ func TestFollow(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(s.radios.Laid, 0o755), os.WriteFile(filepath.Join(s.radios.Laid, laidFile), []byte("dhcp"), 0o644)); err != nil {
 				t.Fatal(err)
 			}
-			s.ssid = "Kas 7"
+			s.answers("Kas 7", nil)
 			s.follow()
 			s.wants("fixed", "fixed")
 		}},
@@ -265,8 +291,7 @@ func TestListen(t *testing.T) {
 			defer close(ended)
 			listen(ctx, time.Second, open, func() { heard++ })
 		}()
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		sleep(10 * time.Second)
 		if heard != 1+3+1+1 || closed != 1 {
 			t.Errorf("heard %d times, closed %d streams", heard, closed)
 		}
