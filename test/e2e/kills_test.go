@@ -5,11 +5,15 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/loopbox"
@@ -78,9 +82,22 @@ func TestFullKills(t *testing.T) {
 
 	key, err := s.RecoveryKey(ctx)
 	must(t, err)
-	loop := strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", "--partscan", "--read-only", s.Disk))
+	f, err := os.Open(s.Disk)
+	must(t, err)
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	must(t, err)
+	table, err := layout.ReadGPT(f, size)
+	must(t, err)
+	state, ok := table.Find(disk.State)
+	if !ok {
+		t.Fatal("the disk has no volume")
+	}
+	// A kernel need not know partitions.
+	loop := strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", "--read-only",
+		"--offset", strconv.FormatInt(state.Start, 10), "--sizelimit", strconv.FormatInt(state.Size, 10), s.Disk))
 	defer loopbox.Tool(t, "losetup", "--detach", loop)
-	header, err := vault.Inspect(disk.PartitionPath(loop, 4))
+	header, err := vault.Inspect(loop)
 	must(t, err)
 	typed := func(context.Context, int) ([]byte, error) { return []byte(key), nil }
 	volume, err := header.Unlock(ctx, vault.ByTyping{Ask: typed, Tries: 1})
