@@ -362,6 +362,10 @@ func takeAddresses(t *testing.T) {
 // which does not run here, unless /sys can only be read, as in a container.
 func networkd(t *testing.T) (stop func()) {
 	t.Helper()
+	// What its DHCPv6 client calls itself is made of this (machine-id(5)).
+	if err := os.WriteFile("/etc/machine-id", []byte("5f3ea3a0a7d84b6e9d0c1f2b3a495867\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	owner, err := user.Lookup("systemd-network")
 	if err != nil {
 		t.Fatal(err)
