@@ -5,15 +5,12 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stek-edge/stek/images/layout"
 	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/vault"
 	"github.com/stek-edge/stek/test/loopbox"
@@ -82,17 +79,8 @@ func TestFullKills(t *testing.T) {
 
 	key, err := s.RecoveryKey(ctx)
 	must(t, err)
-	f, err := os.Open(s.Disk)
+	state, err := site.Partition(s.Disk, disk.State)
 	must(t, err)
-	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	must(t, err)
-	table, err := layout.ReadGPT(f, size)
-	must(t, err)
-	state, ok := table.Find(disk.State)
-	if !ok {
-		t.Fatal("the disk has no volume")
-	}
 	// A kernel need not know partitions.
 	loop := strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", "--read-only",
 		"--offset", strconv.FormatInt(state.Start, 10), "--sizelimit", strconv.FormatInt(state.Size, 10), s.Disk))

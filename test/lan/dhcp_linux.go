@@ -18,52 +18,58 @@ type DHCP struct {
 	OffersOnly            bool // it never acknowledges
 }
 
+// Answer is the server's: a server4.Handler.
+func (d DHCP) Answer(conn net.PacketConn, _ net.Addr, m *dhcpv4.DHCPv4) {
+	lease, network, err := net.ParseCIDR(d.Lease)
+	if err != nil {
+		return
+	}
+	kind := dhcpv4.MessageTypeOffer
+	switch m.MessageType() {
+	case dhcpv4.MessageTypeDiscover:
+	case dhcpv4.MessageTypeRequest:
+		if id := m.ServerIdentifier(); d.OffersOnly || id != nil && id.String() != d.Server {
+			return
+		}
+		kind = dhcpv4.MessageTypeAck
+	default:
+		return
+	}
+	with := []dhcpv4.Modifier{
+		dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(lease), dhcpv4.WithServerIP(net.ParseIP(d.Server)),
+		dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.ParseIP(d.Server))),
+		dhcpv4.WithNetmask(network.Mask), dhcpv4.WithLeaseTime(600),
+	}
+	if d.Router != "" {
+		with = append(with, dhcpv4.WithRouter(net.ParseIP(d.Router)))
+	}
+	if d.DNS != "" {
+		with = append(with, dhcpv4.WithDNS(net.ParseIP(d.DNS)))
+	}
+	if d.NTP != "" {
+		with = append(with, dhcpv4.WithOption(dhcpv4.OptNTPServers(net.ParseIP(d.NTP))))
+	}
+	if d.Portal != "" {
+		with = append(with, dhcpv4.WithOption(dhcpv4.OptGeneric(dhcpv4.GenericOptionCode(114), []byte(d.Portal))))
+	}
+	reply, err := dhcpv4.NewReplyFromRequest(m, with...)
+	if err == nil {
+		_, _ = conn.WriteTo(reply.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: 68})
+	}
+}
+
 // DHCP starts a server at the site's end of a card's cable.
 func (c *Card) DHCP(t testing.TB, d DHCP) {
 	t.Helper()
-	lease, network, err := net.ParseCIDR(d.Lease)
+	_, _, err := net.ParseCIDR(d.Lease)
 	must(t, err)
-	answer := func(conn net.PacketConn, _ net.Addr, m *dhcpv4.DHCPv4) {
-		kind := dhcpv4.MessageTypeOffer
-		switch m.MessageType() {
-		case dhcpv4.MessageTypeDiscover:
-		case dhcpv4.MessageTypeRequest:
-			if id := m.ServerIdentifier(); d.OffersOnly || id != nil && id.String() != d.Server {
-				return
-			}
-			kind = dhcpv4.MessageTypeAck
-		default:
-			return
-		}
-		with := []dhcpv4.Modifier{
-			dhcpv4.WithMessageType(kind), dhcpv4.WithYourIP(lease), dhcpv4.WithServerIP(net.ParseIP(d.Server)),
-			dhcpv4.WithOption(dhcpv4.OptServerIdentifier(net.ParseIP(d.Server))),
-			dhcpv4.WithNetmask(network.Mask), dhcpv4.WithLeaseTime(600),
-		}
-		if d.Router != "" {
-			with = append(with, dhcpv4.WithRouter(net.ParseIP(d.Router)))
-		}
-		if d.DNS != "" {
-			with = append(with, dhcpv4.WithDNS(net.ParseIP(d.DNS)))
-		}
-		if d.NTP != "" {
-			with = append(with, dhcpv4.WithOption(dhcpv4.OptNTPServers(net.ParseIP(d.NTP))))
-		}
-		if d.Portal != "" {
-			with = append(with, dhcpv4.WithOption(dhcpv4.OptGeneric(dhcpv4.GenericOptionCode(114), []byte(d.Portal))))
-		}
-		reply, err := dhcpv4.NewReplyFromRequest(m, with...)
-		if err == nil {
-			_, _ = conn.WriteTo(reply.ToBytes(), &net.UDPAddr{IP: net.IPv4bcast, Port: 68})
-		}
-	}
 	var server *server4.Server
 	c.site.Do(t, func() error {
 		conn, err := server4.NewIPv4UDPConn(c.far, &net.UDPAddr{Port: 67})
 		if err != nil {
 			return err
 		}
-		server, err = server4.NewServer(c.far, nil, answer, server4.WithConn(conn))
+		server, err = server4.NewServer(c.far, nil, d.Answer, server4.WithConn(conn))
 		return err
 	})
 	go server.Serve()
