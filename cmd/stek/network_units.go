@@ -64,9 +64,7 @@ answers say of that network: a fixed address in one, DHCP in another. It is for 
 whose networks give different things.`,
 		Example: `  stek network joined`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			heard := make(chan struct{}, 1)
-			go joined.Listen(cmd.Context(), heard)
-			radios := joined.Here(heard, func(ctx context.Context) error {
+			radios := joined.Here(cmd.Context(), func(ctx context.Context) error {
 				return installer.Tools{}.Do(ctx, "systemctl", "reload", "systemd-networkd.service")
 			})
 			radios.Tell = func(what string) { fmt.Fprintln(cmd.OutOrStdout(), what) }

@@ -46,15 +46,16 @@ func (st *state) change() (at int) {
 	return st.at("disk")
 }
 
-// ready is the plan that may be carried out now: the review has asked for the consent, which
-// holds for a further try unless the look before it has found another disk. Where it does not,
-// there is no plan and no error, and the person is at the review again.
+// ready is the plan that may be carried out now, with the person's consent to its disk, which
+// holds for a further try unless the look before it has found another one. A first try that
+// loses nothing may begin alone. Without consent there is no plan and no error, and the person
+// is at the review again.
 func (st *state) ready() (*installer.Plan, *preseed.Answers, error) {
 	p, answers, err := st.plan()
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case !st.looksFirst(), st.agreed(p):
+	case st.agreed(p), !st.failed() && st.beginsAlone():
 		return p, answers, nil
 	}
 	st.phase = asking

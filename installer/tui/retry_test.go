@@ -321,6 +321,25 @@ func TestAfterATry(t *testing.T) {
 	}
 }
 
+// Nothing begins without consent, whichever way it was asked for.
+func TestNothingBeginsWithoutConsent(t *testing.T) {
+	s := session(t, "raid-server")
+	s.Values["disk.match.serial"] = []string{"S676NF0R412345"}
+	s.Install = func(context.Context, *preseed.Answers, *installer.Plan, installer.Person, installer.Emit) error {
+		t.Error("it has begun")
+		return nil
+	}
+	a := newApp(t.Context(), s, look{mono: true})
+	l := &lines{ctx: t.Context(), st: newState(s), out: io.Discard, typist: &typist{}}
+	if cmd := a.begin(); cmd != nil {
+		cmd()
+	}
+	l.begin()
+	if a.page().id != "review" || a.st.phase != asking || l.st.phase != asking {
+		t.Errorf("page %s, phases %v and %v", a.page().id, a.st.phase, l.st.phase)
+	}
+}
+
 // chosenOf is the disk that the answers of these tests take.
 func chosenOf(inv *hardware.Inventory) *hardware.Disk {
 	for i := range inv.Disks {

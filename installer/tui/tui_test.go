@@ -98,6 +98,7 @@ func TestAnswersStay(t *testing.T) {
 	if got := a.st.draft.one("node.name"); got != "quay-q7" {
 		t.Errorf("after going back the name is %q", got)
 	}
+	typeInto(t, a, "confirm", "2345")
 	a.Update(a.begin()())
 	if a.page().id != "failed" || !strings.Contains(plain(a), "the disk is gone") {
 		t.Fatalf("after a failure:\n%s", plain(a))
@@ -119,6 +120,7 @@ func TestStop(t *testing.T) {
 	a := newApp(t.Context(), s, look{mono: true})
 	a.send = func(tea.Msg) {}
 	toReview(t, a, "SAMSUNG")
+	typeInto(t, a, "confirm", "2345")
 	work := a.begin()
 	ended := make(chan tea.Msg, 1)
 	go func() { ended <- work() }()

@@ -10,9 +10,7 @@
 //
 // The package must never make a radio join or leave a network: that is wpa_supplicant's.
 //
-//	heard := make(chan struct{}, 1)
-//	go joined.Listen(ctx, heard)
-//	err := joined.Follow(ctx, joined.Here(heard, reload))
+//	err := joined.Follow(ctx, joined.Here(ctx, reload))
 package joined
 
 import (
@@ -20,8 +18,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,8 +60,10 @@ type Radios struct {
 	Tell   func(string)                                // may be nil
 }
 
-// Here are the radios of the running machine.
-func Here(heard <-chan struct{}, reload func(context.Context) error) Radios {
+// Here are the radios of the running machine. It listens to them until ctx ends.
+func Here(ctx context.Context, reload func(context.Context) error) Radios {
+	heard := make(chan struct{}, 1)
+	go listenHere(ctx, heard)
 	return Radios{Rendered: network.JoinedDir, Laid: "/run/systemd/network", Joined: Joined, Reload: reload, Heard: heard, Every: Interval}
 }
 
@@ -165,24 +167,17 @@ func (f *follower) tell(what string) {
 	}
 }
 
-// radios are those that have a file.
+// radios are those that have a file, in order.
 func radios(rendered, laid map[string][]byte) []string {
-	var all []string
-	seen := map[string]bool{}
-	add := func(radio string) {
-		if !seen[radio] {
-			seen[radio] = true
-			all = append(all, radio)
-		}
-	}
+	all := map[string]bool{}
 	for name := range rendered {
 		radio, _, _ := strings.Cut(name, "-")
-		add(radio)
+		all[radio] = true
 	}
 	for name := range laid {
-		add(radioOf(name))
+		all[radioOf(name)] = true
 	}
-	return all
+	return slices.Sorted(maps.Keys(all))
 }
 
 // radioOf is the radio of a laid file.

@@ -47,10 +47,10 @@ func Joined(radio string) (ssid string, err error) {
 	return "", nil
 }
 
-// Listen fills heard, which has room for one, whenever a radio of this machine may have
+// listenHere fills heard, which has room for one, whenever a radio of this machine may have
 // joined or left a network, has come or gone, and whenever that may have been missed. It
 // returns when ctx ends.
-func Listen(ctx context.Context, heard chan<- struct{}) {
+func listenHere(ctx context.Context, heard chan<- struct{}) {
 	listen(ctx, Interval, events, func() {
 		select {
 		case heard <- struct{}{}:

@@ -110,12 +110,10 @@ func spare(t *testing.T, settings, address string) {
 func follow(t *testing.T, reload func(context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	heard := make(chan struct{}, 1)
-	radios := joined.Here(heard, reload)
+	radios := joined.Here(ctx, reload)
 	var told []string
 	radios.Tell = func(what string) { told = append(told, time.Now().Format(time.TimeOnly)+" "+what) }
 	ended := make(chan error, 1)
-	go joined.Listen(ctx, heard)
 	go func() { ended <- joined.Follow(ctx, radios) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
