@@ -18,8 +18,9 @@ const pageSize = 4096
 
 // Defaults of CopyOptions. Four MiB is where USB sticks and disks reach their full
 // rate. Flushing keeps the progress honest (without it a cache takes everything and the
-// last per cent takes minutes), and is how far the reading back stays behind. A fast
-// disk is not kept from its work by a flush more often than defaultPause.
+// last per cent takes minutes), and is how far the reading back stays behind: less and
+// less towards the end, where nothing is written any more that it could hide behind. A
+// fast disk is not kept from its work by a flush more often than defaultPause.
 const (
 	defaultBuffer = 4 << 20
 	defaultFlush  = 32 << 20
@@ -113,8 +114,9 @@ func (c *copier) prepare() error {
 func (c *copier) both(ctx context.Context) (want, back []byte, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	// Room for every flush: the writer never waits for the reader.
-	safe := make(chan uint64, (c.size-c.from)/c.opt.FlushEvery+3)
+	// Room for every flush, those that halve what is left among them: the writer never waits
+	// for the reader.
+	safe := make(chan uint64, (c.size-c.from)/c.opt.FlushEvery+64+3)
 	read := make(chan []byte, 1)
 	go func() {
 		sum, err := c.readBack(ctx, safe)
@@ -163,7 +165,7 @@ func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error
 			return &CopyError{Op: "writing", Offset: off + uint64(max(n, 0)), Err: err}
 		}
 		done := off + uint64(len(b))
-		if done-safe >= c.opt.FlushEvery && time.Since(flushed) >= c.pause || done == c.size {
+		if c.flushDue(safe, done, time.Since(flushed)) {
 			if err := c.dst.Flush(); err != nil {
 				return &CopyError{Op: "flushing", Offset: done, Err: err}
 			}
@@ -183,6 +185,17 @@ func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error
 		return c.opt.Want, nil
 	}
 	return h.Sum(nil), nil
+}
+
+// flushDue decides when as much is done as that, and the last flush was at safe, so long
+// ago. With less left than two flushes, each comes after half of what is left, and sooner.
+func (c *copier) flushDue(safe, done uint64, ago time.Duration) bool {
+	every, pause := c.opt.FlushEvery, c.pause
+	if half := (c.size - safe) / 2; half < every {
+		pause = time.Duration(float64(pause) * float64(half) / float64(every))
+		every = half
+	}
+	return done == c.size || done-safe >= every && ago >= pause
 }
 
 // readBack hashes what is on the medium, as far as it is safe there.

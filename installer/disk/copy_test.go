@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -131,6 +132,40 @@ func TestCopyProgressIsHonest(t *testing.T) {
 	must(t, err)
 	if last != (CopyProgress{copySize, copySize, copySize, copySize}) {
 		t.Errorf("ended with %+v", last)
+	}
+}
+
+// TestCopyFlushesSoonerTowardsTheEnd: what was written since the last flush is all that is
+// left to be read back when nothing is written any more.
+func TestCopyFlushesSoonerTowardsTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		pieces, every uint64
+		want          string // after how many pieces
+	}{
+		{"long", 16, 4, "[4 8 12 14 15 16]"},
+		{"no multiple", 13, 4, "[4 8 11 12 13]"},
+		{"shorter than one flush", 6, 8, "[3 5 6]"},
+		{"one piece", 1, 8, "[1]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newMemDisk(2<<20, 512)
+			size := c.pieces * copyBuffer
+			_, err := Copy(t.Context(), d, bytes.NewReader(noise(int(size))), size, CopyOptions{BufferSize: copyBuffer, FlushEvery: c.every * copyBuffer})
+			must(t, err)
+			var flushed []int
+			written := 0
+			for _, entry := range d.log {
+				if entry.data == nil {
+					flushed = append(flushed, written)
+				} else {
+					written++
+				}
+			}
+			if got := fmt.Sprint(flushed); got != c.want {
+				t.Errorf("flushed after %s pieces, not %s", got, c.want)
+			}
+		})
 	}
 }
 

@@ -83,7 +83,7 @@ const (
 // benchCopyToCard copies in a virtual box to a disk that the emulator holds to the rates of
 // a card, by turns with dd and fsync and with the installer's copy.
 func benchCopyToCard(ctx context.Context, dir string, runs int) error {
-	const megabytes = 100
+	const megabytes = 200 // about the packed root of an image
 	dir, err := os.MkdirTemp(dir, "stek-bench-")
 	if err != nil {
 		return err
