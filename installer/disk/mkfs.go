@@ -55,6 +55,14 @@ func MakeESP(ctx context.Context, r Runner, device string, sector uint32, volume
 		"-F", "32", "-n", ESPLabel, "-S", fmt.Sprint(sector), "-s", fmt.Sprint(espCluster/sector), "-i", fmt.Sprintf("%08x", volumeID), device)
 }
 
+// StateOptions are what state is mounted with on a node, besides the flags. Space for a file
+// is given when it is written, not when the kernel writes it back up to half a minute later:
+// then what is in a file reaches the disk no later than its name and length do (data=ordered,
+// the default). Otherwise a power cut leaves files empty that a program wrote and did not
+// sync, beside a database that it did sync and that says they are whole: containerd and the
+// CNI plugins write like that. https://docs.kernel.org/admin-guide/ext4.html
+const StateOptions = "nodelalloc"
+
 // MakeState makes the ext4 file system of state, on the opened encrypted volume.
 //
 // ext4 and not btrfs or xfs: what a box without a keyboard needs after a thousand

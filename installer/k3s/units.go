@@ -16,6 +16,7 @@ const unitDir = "/usr/lib/systemd/system"
 // homes says where in the root each embedded file lives.
 var homes = map[string]string{
 	".service":       unitDir,
+	".mount":         unitDir,
 	".netdev":        "/usr/lib/systemd/network",
 	".network":       "/usr/lib/systemd/network",
 	".sysctl.conf":   "/usr/lib/sysctl.d",

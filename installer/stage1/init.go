@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stek-edge/stek/installer/console"
+	"github.com/stek-edge/stek/installer/disk"
 	"github.com/stek-edge/stek/installer/tpm"
 )
 
@@ -225,7 +226,7 @@ func diskNames() string {
 func (s *stage1) layOut() error {
 	state := filepath.Join(sysroot, "state")
 	if s.isNode() {
-		if err := unix.Mount(s.node, state, "ext4", unix.MS_NODEV|unix.MS_NOATIME, ""); err != nil {
+		if err := unix.Mount(s.node, state, "ext4", unix.MS_NODEV|unix.MS_NOATIME, disk.StateOptions); err != nil {
 			return fmt.Errorf("mounting the opened state volume: %w", err)
 		}
 	} else if err := unix.Mount("tmpfs", state, "tmpfs", 0, "mode=0755"); err != nil {
