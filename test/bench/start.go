@@ -65,7 +65,7 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	}
 	peer.Kernel, peer.Initrd, peer.Fatal = kernel, initrd, nil
 	peer.Cmdline = "root=PARTLABEL=" + disk.RootA + " ro rd.luks.name=" + uuid + "=state rd.luks.options=tpm2-device=auto " +
-		kernelOptions + " init=/usr/bin/cat -- /proc/uptime"
+		kernelOptions + ` init=/usr/bin/sh -- -c "cat /proc/uptime >/dev/ttyS0; sleep 60"`
 
 	var debians, ours, ready, plainReady figures
 	opened := map[string]figures{}
@@ -244,7 +244,7 @@ func startDebian(ctx context.Context, s *site.Site, m vm.Machine) (time.Duration
 	defer cancel()
 	found, err := box.Console.Expect(ctx, `^(\d+\.\d\d) \d+\.\d\d$`)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w\n%s", err, box.Console.Text())
 	}
 	seconds, err := strconv.ParseFloat(found.Groups[0], 64)
 	return time.Duration(seconds * float64(time.Second)), err
