@@ -110,6 +110,8 @@
 //	                stek/timeline.json               stage1: when each of its parts was done
 //	                stek/tpm-closed/                 stage1, or node close-tpm for a TPM that
 //	                                                 came later: each TPM with PCR 11 capped
+//	        /var/lib/cni                             the CNI plugins: the pods' network, which no
+//	                                                 start outlives
 //
 // Beside these there are the firmware's variables, with the disk's entry and where asked
 // the Secure Boot keys (Run) and the entry of the next start (onbox), and the TPM's NV

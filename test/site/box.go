@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (s *Site) PowerOnAs(ctx context.Context, m vm.Machine) (*Box, error) {
 // WithoutStick is the site's machine with the stick pulled.
 func (s *Site) WithoutStick() vm.Machine {
 	m := s.Machine
-	m.Disks = m.Disks[1:]
+	m.Disks = slices.Clone(m.Disks[1:]) // to be changed without changing the site's
 	return m
 }
 
