@@ -40,6 +40,7 @@ type stage1 struct {
 	console        *console.Consoles
 	line           timeline
 	modules        *moduleIndex
+	loading        []*insertion    // of alwaysNeeded
 	seen           map[string]bool // device aliases that were looked at
 	spec           RootSpec
 	disk           bootDisk
@@ -105,11 +106,12 @@ func (s *stage1) run(ctx context.Context) error {
 	if err := s.loadDrivers(); err != nil {
 		return err
 	}
-	s.line.mark("drivers loaded")
 	if err := s.waitForBootDisk(); err != nil {
 		return err
 	}
 	s.line.mark("boot disk found")
+	s.waitForDrivers()
+	s.line.mark("drivers loaded")
 	if err := s.useKeymap(); err != nil {
 		s.console.Say("%v; keys mean what they do on a US keyboard", err)
 	}
@@ -160,6 +162,8 @@ func mountKernelFileSystems() error {
 	return os.MkdirAll("/run/stek", 0o755)
 }
 
+// loadDrivers begins with what is always needed, and waits for no more of it than it takes
+// to look for the disk.
 func (s *stage1) loadDrivers() error {
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
@@ -170,14 +174,24 @@ func (s *stage1) loadDrivers() error {
 		return err
 	}
 	for _, name := range alwaysNeeded {
-		if err := s.modules.load(name); err != nil {
-			s.console.Say("%v", err) // another part says what is missing, if it is
-		}
+		s.loading = append(s.loading, s.modules.start(name)...)
+	}
+	if err := s.modules.load("efivarfs"); err != nil {
+		s.console.Say("%v", err)
 	}
 	if err := unix.Mount("efivarfs", efivars, "efivarfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		s.console.Say("the firmware's variables cannot be read: %v", err)
 	}
 	return nil
+}
+
+// waitForDrivers waits for what was begun beside looking for the disk.
+func (s *stage1) waitForDrivers() {
+	for _, module := range s.loading {
+		if err := module.wait(); err != nil {
+			s.console.Say("%v", err) // another part says what is missing, if it is
+		}
+	}
 }
 
 const efivars = "/sys/firmware/efi/efivars"

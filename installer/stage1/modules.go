@@ -22,7 +22,7 @@ type moduleIndex struct {
 	deps    map[string][]string // module name → names, nearest last, as modules.dep lists them
 	soft    map[string][]string // module name → names to be loaded before it
 	aliases []moduleAlias
-	loaded  map[string]bool
+	planned map[string]*insertion // module name → its insertion
 	insert  func(path string) error
 }
 
@@ -34,7 +34,7 @@ func openModules(root, release string) (*moduleIndex, error) {
 	m := &moduleIndex{
 		dir:  filepath.Join(root, "usr/lib/modules", release),
 		file: map[string]string{}, deps: map[string][]string{}, soft: map[string][]string{},
-		loaded: map[string]bool{}, insert: insertModule,
+		planned: map[string]*insertion{}, insert: insertModule,
 	}
 	for name, parse := range map[string]func(io.Reader){
 		"modules.dep": m.parseDep, "modules.alias": m.parseAlias, "modules.softdep": m.parseSoftdep,
@@ -113,57 +113,6 @@ func lines(r io.Reader) func(yield func(string) bool) {
 	}
 }
 
-// load inserts a module and what it depends on, by its name or by an alias such
-// as a modalias string. What is not in the index is no error: it is built in, or
-// this machine's device is none that the box needs before its root is there.
-func (m *moduleIndex) load(nameOrAlias string) error {
-	name := strings.ReplaceAll(nameOrAlias, "-", "_")
-	if _, ok := m.file[name]; ok {
-		return m.loadNamed(name)
-	}
-	var errs []error
-	for _, a := range m.aliases {
-		if aliasMatches(a.pattern, nameOrAlias) {
-			errs = append(errs, m.loadNamed(moduleName(a.module)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (m *moduleIndex) loadNamed(name string) error {
-	file, known := m.file[name]
-	if !known || m.loaded[name] {
-		return nil
-	}
-	m.loaded[name] = true // before its dependencies: a loop in the index must end
-	for _, soft := range m.soft[name] {
-		_ = m.load(soft) // a soft dependency is a wish, and may be an alias
-	}
-	deps := m.deps[name]
-	for i := len(deps) - 1; i >= 0; i-- { // modules.dep lists the deepest last
-		if err := m.loadNamed(deps[i]); err != nil {
-			return err
-		}
-	}
-	if err := m.insert(filepath.Join(m.dir, file)); err != nil {
-		return fmt.Errorf("loading the kernel module %s: %w", name, err)
-	}
-	return nil
-}
-
-func insertModule(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	err = unix.FinitModule(int(f.Fd()), "", 0)
-	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENODEV) {
-		return nil // there already, or its device is not
-	}
-	return err
-}
-
 // aliasMatches matches a modalias against a pattern of modules.alias, with the
 // rules of fnmatch(3) without flags: '*' and '?' match any character, '/' too.
 // Unlike path.Match it never fails, since the kernel writes the string.
@@ -229,6 +178,7 @@ func inClass(class string, c byte) bool {
 // (a USB controller, say) brings devices of its own.
 func (m *moduleIndex) coldplug(sysfs string, seen map[string]bool, warn func(error)) bool {
 	fresh := false
+	var drivers []*insertion
 	_ = filepath.WalkDir(filepath.Join(sysfs, "devices"), func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "modalias" {
 			return nil // a device that went away while we looked
@@ -240,11 +190,14 @@ func (m *moduleIndex) coldplug(sysfs string, seen map[string]bool, warn func(err
 		}
 		seen[alias] = true
 		fresh = true
-		if err := m.load(alias); err != nil {
-			warn(err)
-		}
+		drivers = append(drivers, m.start(alias)...)
 		return nil
 	})
+	for _, driver := range drivers {
+		if err := driver.wait(); err != nil {
+			warn(err)
+		}
+	}
 	return fresh
 }
 

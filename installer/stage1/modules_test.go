@@ -1,9 +1,11 @@
 package stage1
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -52,20 +54,76 @@ func TestLoadInsertsDependenciesFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex
 	var got []string
-	m.insert = func(p string) error { got = append(got, moduleName(p)); return nil }
+	m.insert = func(p string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, moduleName(p))
+		return nil
+	}
 	if err := m.load("fs-ext4"); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"crc32c_x", "crc16", "jbd2", "ext4"}; !slices.Equal(got, want) {
+	slices.Sort(got[:3]) // in any order, all before the last
+	if want := []string{"crc16", "crc32c_x", "jbd2", "ext4"}; !slices.Equal(got, want) {
 		t.Errorf("inserted %v, want %v", got, want)
 	}
+	if err := m.load("ext4"); err != nil || len(got) != 4 {
+		t.Errorf("once more: inserted %v, %v", got, err)
+	}
 	got = nil
-	if err := m.load("a"); err != nil || len(got) != 2 {
+	if err := m.load("a"); err != nil || !slices.Equal(got, []string{"b", "a"}) {
 		t.Errorf("a loop in the index: inserted %v, %v", got, err)
 	}
 	if err := m.load("no-such-module"); err != nil {
 		t.Errorf("an unknown name is no error, got %v", err)
+	}
+}
+
+// TestLoadWaitsForWhatIsOnItsWay: a module that another asked for is not begun twice, what
+// needs one that fails does not go in, and modules without a tie go in side by side.
+func TestLoadWaitsForWhatIsOnItsWay(t *testing.T) {
+	held, begun := make(chan struct{}), make(chan string, 8)
+	broken := errors.New("unknown symbol")
+	m := &moduleIndex{
+		dir:     "/",
+		file:    map[string]string{"slow": "slow.ko", "user": "user.ko", "other": "other.ko", "bad": "bad.ko", "needy": "needy.ko"},
+		deps:    map[string][]string{"user": {"slow"}, "needy": {"bad"}},
+		planned: map[string]*insertion{},
+		insert: func(p string) error {
+			begun <- moduleName(p)
+			switch moduleName(p) {
+			case "slow":
+				<-held
+			case "bad":
+				return broken
+			}
+			return nil
+		},
+	}
+	slow, user := m.start("slow"), m.start("user")
+	if err := m.load("other"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.load("needy"); !errors.Is(err, broken) {
+		t.Errorf("a module that cannot go in: %v", err)
+	}
+	close(held)
+	if err := errors.Join(slow[0].wait(), user[0].wait()); err != nil {
+		t.Error(err)
+	}
+	close(begun)
+	var all []string
+	for name := range begun {
+		all = append(all, name)
+	}
+	if last := all[len(all)-1]; last != "user" {
+		t.Errorf("begun: %v, and the last is to be the one that waited", all)
+	}
+	slices.Sort(all)
+	if want := []string{"bad", "other", "slow", "user"}; !slices.Equal(all, want) {
+		t.Errorf("begun: %v, not %v", all, want)
 	}
 }
 

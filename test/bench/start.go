@@ -92,7 +92,7 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 	median, least, most := ratios(ours, debians)
 	fmt.Printf("start of the kernel to switch_root, in a virtual box\n  Debian's dracut      %s\n  stek                 %s\n  time against it      %.2f (%.2f to %.2f); the aim is 0.50\n",
 		debians, ours, median, least, most)
-	for _, name := range []string{"stage1", "drivers loaded", "boot disk found", "volume opened", "root verified and mounted"} {
+	for _, name := range []string{"stage1", "boot disk found", "drivers loaded", "volume opened", "root verified and mounted"} {
 		fmt.Printf("    %-26s at %s\n", name, opened[name])
 	}
 	median, least, most = ratios(ready, plainReady)
