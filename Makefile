@@ -70,7 +70,7 @@ bench: image ## what stek promises to be fast at, against stock tools, in one ru
 
 powercut: setup build ## a power cut at every write, all states, of a whole box too (make test checks a part)
 	STEK_POWERCUT=all go test -timeout 60m -count 1 -v ./test/powercut
-	STEK_POWERCUT=all go test -tags guest -timeout 60m -count 1 -v -run TestFullFAT ./test/powercut
+	STEK_POWERCUT=all go test -tags guest -timeout 60m -count 1 -v -run TestFull ./test/powercut
 	STEK_POWERCUT=all go test -tags e2e -timeout 8h -count 1 -v -run TestFullBox ./test/powercut
 
 fuzz: ## every fuzz target for FUZZTIME (default 10m)

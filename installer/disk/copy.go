@@ -192,7 +192,7 @@ func (c *copier) write(ctx context.Context, reader chan<- uint64) ([]byte, error
 func (c *copier) flushDue(safe, done uint64, ago time.Duration) bool {
 	every, pause := c.opt.FlushEvery, c.pause
 	if half := (c.size - safe) / 2; half < every {
-		pause = time.Duration(float64(pause) * float64(half) / float64(every))
+		pause = pause * time.Duration(half) / time.Duration(every)
 		every = half
 	}
 	return done == c.size || done-safe >= every && ago >= pause

@@ -176,9 +176,7 @@ func (s *stage1) loadDrivers() error {
 	for _, name := range alwaysNeeded {
 		s.loading = append(s.loading, s.modules.start(name)...)
 	}
-	if err := s.modules.load("efivarfs"); err != nil {
-		s.console.Say("%v", err)
-	}
+	_ = s.modules.load("efivarfs") // one of those: waitForDrivers says what is wrong with it
 	if err := unix.Mount("efivarfs", efivars, "efivarfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		s.console.Say("the firmware's variables cannot be read: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -190,7 +191,11 @@ func (m *moduleIndex) coldplug(sysfs string, seen map[string]bool, warn func(err
 		}
 		seen[alias] = true
 		fresh = true
-		drivers = append(drivers, m.start(alias)...)
+		for _, driver := range m.start(alias) {
+			if !slices.Contains(drivers, driver) { // one may serve many devices
+				drivers = append(drivers, driver)
+			}
+		}
 		return nil
 	})
 	for _, driver := range drivers {

@@ -74,7 +74,8 @@ func fillPlain(ctx context.Context, s *site.Site, file string) error {
 		"cp -ax / /mnt",
 		"for d in etc var home root; do cp -ax /$d/. /mnt/$d/; done",
 		"mkdir -p /mnt/state /mnt/etc/bench && cp -a /state/stek /mnt/state/ && cp /run/stek/*.json /run/stek/node /mnt/etc/bench/",
-		"echo 'C /run/stek - - - - /etc/bench' >/mnt/etc/tmpfiles.d/bench.conf",
+		// One by one: what closes the TPM may have made the folder before them.
+		"cd /mnt/etc/bench && for f in *; do echo \"C /run/stek/$f - - - - /etc/bench/$f\"; done >/mnt/etc/tmpfiles.d/bench.conf; cd /",
 		"for u in first-start clock clock-save bless; do ln -sf /dev/null /mnt/etc/systemd/system/stek-$u.service; done",
 		"umount /mnt && sync",
 	} {

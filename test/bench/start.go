@@ -64,6 +64,7 @@ func benchStart(ctx context.Context, dir, stek, image string, runs int) error {
 		return fmt.Errorf("sealing the volume's key with systemd-cryptenroll: %w", err)
 	}
 	peer.Kernel, peer.Initrd, peer.Fatal = kernel, initrd, nil
+	// It says the time on the line that is read, and lives on: the kernel stops when it ends.
 	peer.Cmdline = "root=PARTLABEL=" + disk.RootA + " ro rd.luks.name=" + uuid + "=state rd.luks.options=tpm2-device=auto " +
 		kernelOptions + ` init=/usr/bin/sh -- -c "cat /proc/uptime >/dev/ttyS0; sleep 60"`
 
@@ -204,9 +205,7 @@ func enrolStock(ctx context.Context, s *site.Site, image, pcr7 string) (uuid str
 	if err != nil {
 		return "", err
 	}
-	// By its place: not every kernel that a bench runs on reads partition tables.
-	state, err := output(ctx, "losetup", "--find", "--show", "--offset", strconv.FormatInt(volume.Start, 10),
-		"--sizelimit", strconv.FormatInt(volume.Size, 10), image)
+	state, err := output(ctx, "losetup", append(site.Alone(volume), "--find", "--show", image)...)
 	if err != nil {
 		return "", err
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,9 +80,7 @@ func TestFullKills(t *testing.T) {
 	must(t, err)
 	state, err := site.Partition(s.Disk, disk.State)
 	must(t, err)
-	// A kernel need not know partitions.
-	loop := strings.TrimSpace(loopbox.Tool(t, "losetup", "--find", "--show", "--read-only",
-		"--offset", strconv.FormatInt(state.Start, 10), "--sizelimit", strconv.FormatInt(state.Size, 10), s.Disk))
+	loop := strings.TrimSpace(loopbox.Tool(t, "losetup", append(site.Alone(state), "--find", "--show", "--read-only", s.Disk)...))
 	defer loopbox.Tool(t, "losetup", "--detach", loop)
 	header, err := vault.Inspect(loop)
 	must(t, err)

@@ -23,8 +23,7 @@ import (
 func TestFullState(t *testing.T) {
 	const size = 64 << 20
 	image := filepath.Join(t.TempDir(), "state.img")
-	must(t, os.WriteFile(image, nil, 0o600))
-	must(t, os.Truncate(image, size))
+	must(t, vm.NewDisk(image, size))
 	must(t, disk.MakeState(t.Context(), disk.Exec{}, image))
 	rec := record(t, powercut.Disk{Name: "state", Size: size, From: image})
 	result, err := guest.Run(t.Context(), guest.Spec{

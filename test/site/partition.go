@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"github.com/stek-edge/stek/images/layout"
 )
@@ -28,4 +29,10 @@ func Partition(image, name string) (layout.Partition, error) {
 		return layout.Partition{}, fmt.Errorf("%s has no partition %q", image, name)
 	}
 	return p, nil
+}
+
+// Alone are flags of losetup(8) for a loop device over a partition of an image and nothing
+// else. Not every kernel that a test runs on reads partition tables.
+func Alone(p layout.Partition) []string {
+	return []string{"--offset", strconv.FormatInt(p.Start, 10), "--sizelimit", strconv.FormatInt(p.Size, 10)}
 }
